@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The ABI between the programs and user space: map keys, map values, enums. This file is the truth;
+ * src/spale_bpf/_abi.py is generated from it through BTF (nox -s abi) and a test compares the two.
+ *
+ * No implicit padding anywhere. Times are nanoseconds of CLOCK_MONOTONIC. Integers are in host order
+ * unless their type says __be or the comment says otherwise.
+ */
+#ifndef SPALE_ABI_H
+#define SPALE_ABI_H
+
+#include <linux/types.h>
+
+/* Raise it with every change of a key, a value, a map's kind or a meaning. */
+#define SPALE_ABI_VERSION 1
+
+#define SPALE_NEVER ((__u64)-1) /* a window or an end that never comes */
+
+/* The SPA datagram, version 2 (wire.md). */
+#define SPALE_SPA_LEN 128
+#define SPALE_SPA_TAG_LEN 8
+#define SPALE_SPA_MAC_LEN 8
+#define SPALE_SPA_BODY_LEN (SPALE_SPA_LEN - SPALE_SPA_TAG_LEN - SPALE_SPA_MAC_LEN)
+
+/* An address of either family, IPv4 as ::ffff:a.b.c.d; a link-local IPv6 source has the index of its
+ * interface, big-endian, in bytes 4 to 7. */
+struct spale_addr {
+	__u8 bytes[16];
+};
+
+/* spale_settings: ARRAY, 1 entry. */
+struct spale_settings {
+	__u32 abi_version;
+	__u32 flags;            /* enum spale_flag */
+	__u64 bucket_cost_ns;   /* time in which one token grows back; 0: no rate limit */
+	__u64 bucket_depth_ns;  /* burst * bucket_cost_ns */
+};
+
+enum spale_flag {
+	SPALE_F_LOG_ONLY = 1 << 0,     /* every DROP becomes a PASS at the last step */
+	SPALE_F_ALWAYS_ALLOW = 1 << 1, /* spale_allow is not empty */
+};
+
+/* spale_services: ARRAY, 65536 entries, index: destination port. Value: __u32 of enum spale_service. */
+enum spale_service {
+	SPALE_S_TCP = 1 << 0, /* protected for TCP */
+	SPALE_S_UDP = 1 << 1, /* protected for UDP */
+	SPALE_S_SPA = 1 << 2, /* the SPA port (UDP) */
+};
+
+/* spale_grants: HASH without eviction. */
+struct spale_grant_key {
+	struct spale_addr source;
+	__u8 protocol; /* 6 or 17 */
+	__u8 zero;
+	__u16 port;
+};
+
+struct spale_grant {
+	__u64 last_ns;
+	__u64 idle_ns;  /* LIVE while now - last_ns <= idle_ns */
+	__u64 grace_ns; /* GRACE while now - last_ns <= grace_ns and not LIVE */
+	__u64 end_ns;   /* DEAD when now >= end_ns, unless SPALE_NEVER */
+};
+
+/* spale_allow: LPM_TRIE; the family byte keeps ::/0 from matching IPv4. */
+struct spale_allow_key {
+	__u32 prefix_bits; /* 8 for the family + those of the prefix (IPv4: + 96) */
+	__u8 family;       /* 4 or 6 */
+	struct spale_addr source;
+	__u8 zero[3];
+};
+
+/* spale_tags: HASH, key: the 8 tag bytes as they stand in the datagram. */
+struct spale_tag {
+	__u64 k0; /* SipHash's keys */
+	__u64 k1;
+	__u64 not_before_ns;
+	__u64 not_after_ns;
+};
+
+/* spale_seen_macs: LRU_HASH, 65536 entries, key: the 8 mac bytes, value: __u8. */
+
+/* spale_buckets: LRU_HASH, key: struct spale_addr (IPv6: its /64), value: __u64, the time at which the
+ * bucket will be full again (generic cell rate algorithm). */
+
+/* spale_counters: PERCPU_ARRAY, index: enum spale_reason. */
+struct spale_counter {
+	__u64 count;
+	struct spale_addr last_source; /* zeros where no address could be read */
+};
+
+/* Why a packet got its verdict. Names after SPALE_R_ are those of spale_core.model.Reason.
+ * From SPALE_R_FIRST_DROP on the verdict is DROP and the reason is counted. */
+enum spale_reason {
+	SPALE_R_PASS_OTHER = 0,   /* neither a protected service nor the SPA port */
+	SPALE_R_PASS_ALWAYS = 1,  /* always allowed */
+	SPALE_R_PASS_LIVE = 2,    /* let in by a LIVE grant */
+	SPALE_R_PASS_GRACE = 3,   /* re-armed in GRACE by a new connection */
+	SPALE_R_PASS_SPA = 4,     /* a datagram for the listener */
+	SPALE_R_FIRST_DROP = 8,
+	SPALE_R_NO_GRANT = 8,
+	SPALE_R_GRANT_DEAD,
+	SPALE_R_GRANT_GRACE,      /* in GRACE, and not a new connection */
+	SPALE_R_BAD_FLAGS,        /* SYN mixed with others, or flags unreadable, without a LIVE grant */
+	SPALE_R_TRUNCATED,        /* headers or ports cannot be read */
+	SPALE_R_SHORT_FRAGMENT,   /* a first fragment too short to hold the ports */
+	SPALE_R_EXTENSIONS,       /* more than 8 IPv6 extension headers */
+	SPALE_R_VLAN_DEPTH,       /* more than two tags beyond the hardware's own */
+	SPALE_R_MAPPED,           /* an IPv6 packet with an IPv4-mapped address */
+	SPALE_R_SPA_LENGTH,
+	SPALE_R_SPA_FRAGMENT,
+	SPALE_R_SPA_OPTIONS,      /* IP options or extension headers */
+	SPALE_R_UNKNOWN_TAG,
+	SPALE_R_STALE_TAG,
+	SPALE_R_BAD_MAC,
+	SPALE_R_REPLAY,           /* this mac has passed before */
+	SPALE_R_RATE_LIMITED,
+	SPALE_R_INTERNAL,         /* a map look-up that cannot fail has failed */
+	SPALE_R_COUNT,
+};
+
+#define SPALE_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type)
+
+SPALE_ASSERT_SIZE(struct spale_addr, 16);
+SPALE_ASSERT_SIZE(struct spale_settings, 24);
+SPALE_ASSERT_SIZE(struct spale_grant_key, 20);
+SPALE_ASSERT_SIZE(struct spale_grant, 32);
+SPALE_ASSERT_SIZE(struct spale_allow_key, 24);
+SPALE_ASSERT_SIZE(struct spale_tag, 32);
+SPALE_ASSERT_SIZE(struct spale_counter, 24);
+
+#endif

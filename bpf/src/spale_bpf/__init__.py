@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The kernel programs' ABI, objects and loader."""

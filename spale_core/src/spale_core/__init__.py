@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""spale: Single Packet Authorization for Linux, enforced by eBPF."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The configuration: file, environment and options become one `Settings`."""

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""What a valid configuration says, after every mistake in it has been refused."""
+
+from __future__ import annotations
+
+import enum
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from spale_core.model import Network, Service
+
+
+class OnExit(enum.Enum):
+    """What SIGTERM does to the attached programs."""
+
+    KEEP = "keep"
+    DETACH = "detach"
+
+
+@frozen
+class ClientSettings:
+    """A client: its name (key file name without .pem), raw public key, and what it may have.
+
+    Windows are seconds, -1 never ends; `sources` empty means from anywhere.
+    """
+
+    name: str
+    public_key: bytes
+    services: frozenset[Service]
+    idle_s: int
+    grace_s: int
+    max_s: int
+    sources: tuple[Network, ...] = ()
+    auth: str = "hpke"
+    expires_unix_ms: int | None = None
+
+
+@frozen
+class Settings:
+    """The whole configuration of one daemon; the names are the keys of spale.conf, with their units."""
+
+    interfaces: tuple[str, ...]
+    listen_port: int
+    services: frozenset[Service]
+    server_keys: tuple[Path, ...]
+    clients: tuple[ClientSettings, ...]
+    dataplane: str = "tc"
+    listen_addr: IPv4Address = IPv4Address("0.0.0.0")  # noqa: S104 - a knock may come in anywhere
+    listen_addr6: IPv6Address = IPv6Address("::")
+    idle_s: int = 60
+    grace_s: int = 300
+    max_s: int = 43200
+    session_s: int = 86400
+    always_allow: tuple[Network, ...] = ()
+    rate: int = 3
+    burst: int = 3
+    auth: tuple[str, ...] = ("hpke",)
+    store: str = "memory"
+    max_skew_s: int = 30
+    require_source_binding: bool = False
+    log_only: bool = False
+    drop_privs: str | None = None
+    on_exit: OnExit = OnExit.KEEP
+    loader: str = "libbpf"
+    xdp_mode: str = "auto"
+    state_dir: Path = Path("/var/lib/spale")
+    log_level: str = "info"
+    log_syslog: bool = False
+    max_grants: int = 65536
+    max_sources: int = 16384
+    client_max_sources: int = 16
+    warnings: tuple[str, ...] = field(default=())

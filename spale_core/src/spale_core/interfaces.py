@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""What a plugin implements. A plugin knows only `model`, `interfaces`, `hookspecs` and `errors`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from spale_core.model import (
+        Attachment,
+        Claim,
+        Counter,
+        Datagram,
+        Grant,
+        Holding,
+        KernelTag,
+        Network,
+        Reason,
+        Service,
+        Source,
+        Tag,
+    )
+
+
+@frozen
+class DataplaneSettings:
+    """What a dataplane must know when it is made; sizes are numbers of map entries.
+
+    `rate` is datagrams per second and source (0: no limit), `burst` the bucket's depth.
+    """
+
+    spa_port: int
+    rate: int
+    burst: int
+    max_grants: int
+    max_sources: int
+    max_tags: int
+    log_only: bool = False
+    xdp_mode: str = "auto"
+
+
+class Dataplane(Protocol):
+    """Enforces grants on packets. Everything is filled first and attached last.
+
+    Every method may raise `spale_core.errors.DataplaneError`; after that nothing is half done.
+    """
+
+    def set_services(self, services: Iterable[Service]) -> None:
+        """Protect exactly `services`."""
+
+    def set_always_allow(self, prefixes: Iterable[Network]) -> None:
+        """Let exactly these prefixes in without a knock."""
+
+    def set_tags(self, tags: Iterable[KernelTag]) -> None:
+        """Recognise exactly `tags`; new ones are added before old ones are removed."""
+
+    def allow(self, grants: Sequence[Grant]) -> None:
+        """Install or replace `grants`, all or none; idempotent."""
+
+    def revoke(self, keys: Iterable[tuple[Source, Service]]) -> None:
+        """Remove the grants of `keys`; a key that is not there is no error."""
+
+    def installed(self) -> Iterable[Grant]:
+        """Return the grants in the kernel, with `last_ns` as packets have moved it."""
+
+    def counters(self) -> Mapping[Reason, Counter]:
+        """Return the drops by reason, summed over the CPUs; reasons that never occurred may be absent."""
+
+    def attach(self, interfaces: Sequence[str]) -> Sequence[Attachment]:
+        """Enforce on `interfaces`, in place of a program of ours that is there; all or none."""
+
+    def detach(self) -> None:
+        """Take our program off every interface that `attach` put it on; this opens the ports."""
+
+    def close(self) -> None:
+        """Give up descriptors; what is attached stays attached and goes on enforcing."""
+
+
+@frozen
+class DataplaneKind:
+    """An offer: `make` loads the program, attached nowhere, or raises DataplaneError.
+
+    `detach` removes what this kind has attached to the interfaces of this network namespace (to `interfaces`,
+    or to any if that is None), whoever attached it, and returns what it removed.
+    """
+
+    name: str
+    make: Callable[[DataplaneSettings], Dataplane]
+    detach: Callable[[Sequence[str] | None], Sequence[Attachment]]
+
+
+class Authenticator(Protocol):
+    """Tells who made a datagram. Holds the server's private keys; lives in the listener. No I/O."""
+
+    length: int
+    """Length in bytes of the datagrams that it understands."""
+
+    def tags(self, epoch: int) -> Iterable[Tag]:
+        """Return the tags of every client and server key in `epoch`."""
+
+    def authenticate(self, datagram: Datagram, seen: Container[bytes]) -> Claim | Reason:
+        """Open `datagram`, the cheap checks first; `seen` holds the replay identities (enc) already known."""
+
+
+class Requester(Protocol):
+    """Makes datagrams; holds the client's private key."""
+
+    def seal(
+        self,
+        *,
+        unix_ms: int,
+        source: Source | None = None,
+        source_bits: int = 0,
+        services: Sequence[Service] = (),
+        idle_s: int = 0,
+    ) -> bytes:
+        """Return one fresh datagram; bound to `source` unless that is None (wire.md, "Plaintext")."""
+
+
+@frozen
+class AuthScheme:
+    """An offer of authentication.
+
+    `make_authenticator` takes the PEM private keys of the server and the raw 32-byte public keys of the
+    clients (a client's index is its place in that sequence); `make_requester` takes the PEM text of a key
+    file that holds the server's public and the client's private key in any order. Both raise DataError.
+    """
+
+    name: str
+    make_authenticator: Callable[[Sequence[bytes], Sequence[bytes]], Authenticator]
+    make_requester: Callable[[bytes], Requester]
+
+
+class GrantStore(Protocol):
+    """Remembers who holds which grant, and which datagrams were used. Raises StoreError."""
+
+    memory_lost: bool
+    """Whether what an earlier daemon remembered is not known here (wire.md, "Replay memory")."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Return a context in which all changes are made durable together, or none if it raises."""
+
+    def remember(self, client_key: bytes, enc: bytes, unix_ms: int, now_unix_ms: int) -> bool:
+        """Record a datagram of the client with the public key `client_key`: test-and-set.
+
+        Return False, and record nothing, if it is a replay: `enc` known, or a time not after the mark.
+        """
+
+    def put(self, holding: Holding) -> None:
+        """Record that a client holds a grant, in place of the same client's for that source and service."""
+
+    def delete(self, client: str, source: Source, service: Service) -> None:
+        """Forget a holding; one that is not there is no error."""
+
+    def live(self) -> Iterable[Holding]:
+        """Return every holding."""
+
+    def close(self) -> None:
+        """Write what is not written and close."""
+
+
+@frozen
+class StoreSettings:
+    """What a store must know: its folder and the window in which a datagram's time is good."""
+
+    state_dir: Path
+    max_skew_s: int = field(default=30)
+
+
+@frozen
+class StoreKind:
+    """An offer of a grant store; `make` opens it or raises StoreError."""
+
+    name: str
+    make: Callable[[StoreSettings], GrantStore]

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Grant stores that come with the core."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""HPKE sender authentication (RFC 9180)."""

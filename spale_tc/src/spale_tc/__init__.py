@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Enforcer at TC ingress."""

@@ -35,6 +35,12 @@ class UnavailableError(SpaleError):
     exit_code = 69
 
 
+class CannotCreateError(SpaleError):
+    """An output file that cannot be made, such as one that exists already."""
+
+    exit_code = 73
+
+
 class PermissionDeniedError(SpaleError):
     """The caller lacks the privilege."""
 

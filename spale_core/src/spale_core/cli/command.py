@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""What the commands have in common: exit codes of sysexits.h, and one line for each mistake."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from spale_core.errors import NotYetError, SpaleError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+INTERRUPTED = 130
+"""What a shell says of a command that Ctrl-C ended."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """An argparse parser that raises UsageError (exit 64) where argparse would exit with 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError."""
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+class VersionAction(argparse.Action):
+    """Print the version and exit; it is looked up only then, since that takes longer than a knock."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,  # noqa: ARG002 - argparse calls it so
+        values: str | Sequence[object] | None,  # noqa: ARG002 - argparse calls it so
+        option_string: str | None = None,  # noqa: ARG002 - argparse calls it so
+    ) -> None:
+        """Do it."""
+        from importlib.metadata import version  # noqa: PLC0415 - see above
+
+        sys.stdout.write(f"{parser.prog} {version('spale-core')}\n")
+        parser.exit()
+
+
+def new_parser(prog: str, description: str) -> CommandParser:
+    """Return a parser with --help and --version; no abbreviations, so that a new option breaks nobody."""
+    parser = CommandParser(prog=prog, description=description, allow_abbrev=False)
+    parser.add_argument("--version", action=VersionAction, nargs=0, help="print the version and exit")
+    return parser
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Return an argparse type: a decimal number from `least` to `most`."""
+
+    def parse(text: str) -> int:
+        if not (
+            text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most
+        ):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def not_yet(what: str) -> NoReturn:
+    """Refuse what the specification lists and this version does not do."""
+    raise NotYetError(f"not yet: {what}")
+
+
+def guarded(prog: str, command: Callable[[Sequence[str]], int], arguments: Sequence[str] | None) -> int:
+    """Run `command`; print an error of ours as ``prog: message`` and return its exit code."""
+    try:
+        return command(sys.argv[1:] if arguments is None else arguments)
+    except SpaleError as error:
+        sys.stderr.write(f"{prog}: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED

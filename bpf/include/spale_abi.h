@@ -11,21 +11,28 @@
 
 #include <linux/types.h>
 
-/* Raise it with every change of a key, a value, a map's kind or a meaning. */
-#define SPALE_ABI_VERSION 1
-
 #define SPALE_NEVER ((__u64)-1) /* a window or an end that never comes */
 
-/* The SPA datagram, version 2 (wire.md). */
-#define SPALE_SPA_LEN 128
-#define SPALE_SPA_TAG_LEN 8
-#define SPALE_SPA_MAC_LEN 8
-#define SPALE_SPA_BODY_LEN (SPALE_SPA_LEN - SPALE_SPA_TAG_LEN - SPALE_SPA_MAC_LEN)
+/* An enum and not macros, so that BTF carries the numbers to _abi.py. */
+enum spale_const {
+	/* Raise it with every change of a key, a value, a map's kind or a meaning. */
+	SPALE_ABI_VERSION = 1,
+	/* The SPA datagram, version 2 (wire.md), in bytes. */
+	SPALE_SPA_LEN = 128,
+	SPALE_SPA_TAG_LEN = 8,
+	SPALE_SPA_MAC_LEN = 8,
+	SPALE_SPA_BODY_LEN = 112, /* what the mac covers: enc and ct */
+	/* Limits of what is read; a packet beyond them is dropped. */
+	SPALE_MAX_EXTENSIONS = 8, /* IPv6 extension headers */
+	SPALE_MAX_VLANS = 2,      /* tags inside the frame, beyond the hardware's own */
+	/* What family and padding take of an always-allow key. */
+	SPALE_ALLOW_FAMILY_BITS = 32,
+};
 
 /* An address of either family, IPv4 as ::ffff:a.b.c.d; a link-local IPv6 source has the index of its
  * interface, big-endian, in bytes 4 to 7. */
 struct spale_addr {
-	__u8 bytes[16];
+	__be32 words[4];
 };
 
 /* spale_settings: ARRAY, 1 entry. */
@@ -63,12 +70,13 @@ struct spale_grant {
 	__u64 end_ns;   /* DEAD when now >= end_ns, unless SPALE_NEVER */
 };
 
-/* spale_allow: LPM_TRIE; the family byte keeps ::/0 from matching IPv4. */
+/* spale_allow: LPM_TRIE, value: __u8. The family keeps ::/0 from matching IPv4. The address is the one in
+ * the packet: a link-local one carries no interface here. */
 struct spale_allow_key {
-	__u32 prefix_bits; /* 8 for the family + those of the prefix (IPv4: + 96) */
+	__u32 prefix_bits; /* SPALE_ALLOW_FAMILY_BITS + those of the prefix (IPv4: + 96) */
 	__u8 family;       /* 4 or 6 */
-	struct spale_addr source;
 	__u8 zero[3];
+	struct spale_addr source;
 };
 
 /* spale_tags: HASH, key: the 8 tag bytes as they stand in the datagram. */
@@ -81,8 +89,8 @@ struct spale_tag {
 
 /* spale_seen_macs: LRU_HASH, 65536 entries, key: the 8 mac bytes, value: __u8. */
 
-/* spale_buckets: LRU_HASH, key: struct spale_addr (IPv6: its /64), value: __u64, the time at which the
- * bucket will be full again (generic cell rate algorithm). */
+/* spale_buckets: LRU_HASH, key: struct spale_addr (IPv6: its /64, the rest zero), value: __u64, the time at
+ * which the bucket will be full again (generic cell rate algorithm). */
 
 /* spale_counters: PERCPU_ARRAY, index: enum spale_reason. */
 struct spale_counter {
@@ -103,7 +111,7 @@ enum spale_reason {
 	SPALE_R_GRANT_DEAD,
 	SPALE_R_GRANT_GRACE,      /* in GRACE, and not a new connection */
 	SPALE_R_BAD_FLAGS,        /* SYN mixed with others, or flags unreadable, without a LIVE grant */
-	SPALE_R_TRUNCATED,        /* headers or ports cannot be read */
+	SPALE_R_TRUNCATED,        /* headers or ports are not there or are nonsense */
 	SPALE_R_SHORT_FRAGMENT,   /* a first fragment too short to hold the ports */
 	SPALE_R_EXTENSIONS,       /* more than 8 IPv6 extension headers */
 	SPALE_R_VLAN_DEPTH,       /* more than two tags beyond the hardware's own */

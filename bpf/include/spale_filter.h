@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The packet's way in (spec.md), the same for every entry: find the port, ask what is there, judge, count.
+ * The port comes first and the clock last, because most packets are not ours and the clock costs the most.
+ */
+#ifndef SPALE_FILTER_H
+#define SPALE_FILTER_H
+
+#include "spale_maps.h"
+
+/* Judge a packet to a protected service. */
+static __always_inline enum spale_reason spale_filter_service(spale_ctx *ctx, struct spale_packet *packet,
+							      const struct spale_settings *settings)
+{
+	enum spale_kind kind = SPALE_KIND_NEW;
+	const struct spale_tcp *tcp;
+	struct spale_grant *grant;
+	enum spale_reason reason;
+	__u64 now_ns = 0;
+
+	if (packet->traits & SPALE_T_MAPPED)
+		return SPALE_R_MAPPED;
+	if (settings->flags & SPALE_F_ALWAYS_ALLOW && spale_always_allowed(packet))
+		return SPALE_R_PASS_ALWAYS;
+	if (packet->next == SPALE_IP_TCP) {
+		tcp = spale_header(ctx, packet, struct spale_tcp);
+		kind = tcp ? spale_kind_of(tcp->flags) : SPALE_KIND_BAD;
+	}
+	grant = bpf_map_lookup_elem(&spale_grants, &packet->key);
+	if (grant)
+		now_ns = bpf_ktime_get_ns();
+	reason = spale_judge_grant(grant, kind, now_ns);
+	/* Here a session, the table's other columns, will have its say on what the grant alone refuses. */
+	if (grant && spale_verdict_of(reason) == SPALE_PASS && now_ns > grant->last_ns)
+		grant->last_ns = now_ns;
+	return reason;
+}
+
+/* Judge a packet to the SPA port: the cheap checks first, the source's token last. */
+static __always_inline enum spale_reason spale_filter_spa(spale_ctx *ctx, struct spale_packet *packet,
+							  const struct spale_settings *settings)
+{
+	enum spale_reason reason = spale_judge_spa_form(packet);
+	const struct spale_knock *knock;
+	const struct spale_tag *tag;
+	__u64 now_ns, name;
+
+	if (reason != SPALE_R_PASS_SPA)
+		return reason;
+	knock = spale_header(ctx, packet, struct spale_knock);
+	if (!knock || knock->udp.length != spale_be16(sizeof(*knock)))
+		return SPALE_R_SPA_LENGTH;
+	name = knock->tag;
+	tag = bpf_map_lookup_elem(&spale_tags, &name);
+	if (!tag)
+		return SPALE_R_UNKNOWN_TAG;
+	now_ns = bpf_ktime_get_ns();
+	reason = spale_judge_tag(tag, now_ns);
+	if (reason != SPALE_R_PASS_SPA)
+		return reason;
+	if (knock->mac != spale_mac_of(knock, tag))
+		return SPALE_R_BAD_MAC;
+	reason = spale_remember_mac(knock->mac);
+	if (reason != SPALE_R_PASS_SPA)
+		return reason;
+	return spale_spend(settings, packet, now_ns);
+}
+
+/* Find the port of a packet that is not plain, and what is protected there. SPALE_R_PASS_OTHER: nothing to
+ * object so far, judge it if `*service` is not 0. */
+static __always_inline enum spale_reason spale_filter_harder(spale_ctx *ctx, struct spale_packet *packet,
+							     __u32 offset, __be16 ethertype, __u32 *service)
+{
+	enum spale_walked walked = spale_walk(ctx, packet, offset, ethertype);
+
+	if (walked == SPALE_WALKED_NOTHING)
+		return SPALE_R_PASS_OTHER;
+	if (walked != SPALE_WALKED_PORT)
+		return spale_judge_unread(walked, packet->traits);
+	*service = spale_service_at(packet->key.port, packet->next);
+	return SPALE_R_PASS_OTHER;
+}
+
+/* Count a drop and carry it out, or let it pass where we only observe. */
+static __always_inline enum spale_verdict spale_filter_end(const struct spale_settings *settings,
+							   const struct spale_packet *packet,
+							   enum spale_reason reason)
+{
+	if (spale_verdict_of(reason) == SPALE_PASS)
+		return SPALE_PASS;
+	spale_count(reason, &packet->key.source);
+	return settings->flags & SPALE_F_LOG_ONLY ? SPALE_PASS : SPALE_DROP;
+}
+
+/* Give the verdict on a packet. `offset` is that of the first header behind layer 2's own, `ethertype` says
+ * what that header is. */
+static __always_inline enum spale_verdict spale_filter(spale_ctx *ctx, __u32 offset, __be16 ethertype)
+{
+	struct spale_cursor cur = spale_window(ctx);
+	const struct spale_settings *settings;
+	struct spale_plain plain = {};
+	struct spale_packet *packet;
+	enum spale_reason reason = SPALE_R_PASS_OTHER;
+	enum spale_looked looked;
+	__u32 service = 0;
+
+	cur.pos += offset;
+	looked = spale_look(cur, ethertype, &plain);
+	if (looked == SPALE_LOOKED_NOTHING)
+		return SPALE_PASS;
+	if (looked == SPALE_LOOKED_PORT) {
+		service = spale_service_at(plain.port, plain.protocol);
+		if (!service)
+			return SPALE_PASS;
+	}
+	settings = spale_settings_get();
+	packet = spale_scratch_get();
+	if (!settings || !packet) {
+		spale_count(SPALE_R_INTERNAL, NULL);
+		return SPALE_DROP;
+	}
+	if (looked == SPALE_LOOKED_PORT) {
+		spale_note_plain(ctx, packet, &plain, offset);
+		packet->key.port = plain.port;
+	} else {
+		reason = spale_filter_harder(ctx, packet, offset, ethertype, &service);
+	}
+	packet->key.protocol = packet->next;
+	packet->key.zero = 0;
+	if (service & SPALE_S_SPA)
+		reason = spale_filter_spa(ctx, packet, settings);
+	else if (service)
+		reason = spale_filter_service(ctx, packet, settings);
+	return spale_filter_end(settings, packet, reason);
+}
+
+#endif

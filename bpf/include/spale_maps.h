@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The maps and the questions that are asked of them. Sizes that the configuration decides are the loader's:
+ * it sets them before it loads. Kinds and helpers as Linux 4.18 has them.
+ */
+#ifndef SPALE_MAPS_H
+#define SPALE_MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "spale_policy.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct spale_settings);
+} spale_settings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
+	__type(value, __u32);
+} spale_services SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct spale_grant_key);
+	__type(value, struct spale_grant);
+} spale_grants SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct spale_allow_key);
+	__type(value, __u8);
+} spale_allow SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, struct spale_tag);
+} spale_tags SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, __u8);
+} spale_seen_macs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct spale_addr);
+	__type(value, __u64);
+} spale_buckets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SPALE_R_COUNT);
+	__type(key, __u32);
+	__type(value, struct spale_counter);
+} spale_counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct spale_packet);
+} spale_scratch SEC(".maps");
+
+#define SPALE_EEXIST 17
+
+static __always_inline const struct spale_settings *spale_settings_get(void)
+{
+	const __u32 only = 0;
+
+	return bpf_map_lookup_elem(&spale_settings, &only);
+}
+
+static __always_inline struct spale_packet *spale_scratch_get(void)
+{
+	const __u32 only = 0;
+
+	return bpf_map_lookup_elem(&spale_scratch, &only);
+}
+
+/* Return what is protected at `port` (enum spale_service) as far as it concerns `protocol`. */
+static __always_inline __u32 spale_service_at(__u32 port, __u8 protocol)
+{
+	const __u32 *service = bpf_map_lookup_elem(&spale_services, &port);
+
+	return service ? spale_concerns(*service, protocol) : 0;
+}
+
+static __always_inline int spale_always_allowed(const struct spale_packet *packet)
+{
+	struct spale_allow_key key = {
+		.prefix_bits = SPALE_ALLOW_FAMILY_BITS + 128,
+		.family = packet->family,
+		.source = packet->key.source,
+	};
+
+	if (packet->family == 6)
+		key.source.words[1] = packet->unscoped;
+	return bpf_map_lookup_elem(&spale_allow, &key) != NULL;
+}
+
+/* Test and set: whether this mac has never passed. */
+static __always_inline enum spale_reason spale_remember_mac(__u64 mac)
+{
+	const __u8 seen = 1;
+	const long error = bpf_map_update_elem(&spale_seen_macs, &mac, &seen, BPF_NOEXIST);
+
+	if (error == -SPALE_EEXIST)
+		return SPALE_R_REPLAY;
+	return error ? SPALE_R_INTERNAL : SPALE_R_PASS_SPA;
+}
+
+/* Spend a token of the source. Two CPUs at once may spend the same one: harmless, and 4.18 has no lock. */
+static __always_inline enum spale_reason spale_spend(const struct spale_settings *settings,
+						     const struct spale_packet *packet, __u64 now_ns)
+{
+	struct spale_addr key = packet->key.source;
+	__u64 *full_ns, next_ns;
+
+	if (!settings->bucket_cost_ns)
+		return SPALE_R_PASS_SPA;
+	if (packet->family == 6) {
+		key.words[2] = 0;
+		key.words[3] = 0;
+	}
+	full_ns = bpf_map_lookup_elem(&spale_buckets, &key);
+	next_ns = spale_take_token(settings, full_ns ? *full_ns : 0, now_ns);
+	if (!next_ns)
+		return SPALE_R_RATE_LIMITED;
+	if (full_ns)
+		*full_ns = next_ns;
+	else if (bpf_map_update_elem(&spale_buckets, &key, &next_ns, BPF_ANY))
+		return SPALE_R_INTERNAL;
+	return SPALE_R_PASS_SPA;
+}
+
+/* Count a drop; `source` may be NULL. */
+static __always_inline void spale_count(__u32 reason, const struct spale_addr *source)
+{
+	struct spale_counter *counter = bpf_map_lookup_elem(&spale_counters, &reason);
+
+	if (!counter)
+		return;
+	counter->count++;
+	counter->last_source = source ? *source : (struct spale_addr){};
+}
+
+#endif

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * From bytes to ports, in two ways. `spale_look` knows the packets that most packets are: plain IPv4 or
+ * IPv6 with the ports in reach; it writes to registers only. `spale_walk` knows the rest (tags, options,
+ * extension headers, fragments, headers outside the linear part) and keeps what it finds in a
+ * `struct spale_packet`.
+ *
+ * Nothing here calls a helper or looks anything up. The entry that includes this file says first what a
+ * packet is and how its bytes are reached:
+ *
+ *	typedef ... spale_ctx;
+ *	struct spale_cursor spale_window(spale_ctx *);  the bytes in direct reach
+ *	bool spale_pull(spale_ctx *, __u32 upto);       bring the first `upto` bytes into reach
+ *	__u32 spale_ifindex(spale_ctx *);               the interface that the packet came in on
+ *
+ * The headers are described here and not taken from linux/ip.h and its like: fewer files to find on a host
+ * that compiles (LOADER=bcc), and no bit fields.
+ */
+#ifndef SPALE_PARSE_H
+#define SPALE_PARSE_H
+
+#include "spale_abi.h"
+#include "spale_cursor.h"
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define spale_be16(value) ((__be16)__builtin_bswap16(value))
+#define spale_be32(value) ((__be32)__builtin_bswap32(value))
+#else
+#define spale_be16(value) ((__be16)(value))
+#define spale_be32(value) ((__be32)(value))
+#endif
+
+/* Behind every header that can be: two tags, IPv6 and 8 headers of 2048 bytes are 16446. The verifier wants
+ * a limit below 65535. */
+#define SPALE_MAX_OFFSET 0x5000
+
+enum spale_ethertype {
+	SPALE_ETH_IPV4 = 0x0800,
+	SPALE_ETH_IPV6 = 0x86dd,
+	SPALE_ETH_8021Q = 0x8100,
+	SPALE_ETH_8021AD = 0x88a8,
+};
+
+enum spale_protocol {
+	SPALE_IP_HOPOPTS = 0,
+	SPALE_IP_TCP = 6,
+	SPALE_IP_UDP = 17,
+	SPALE_IP_ROUTING = 43,
+	SPALE_IP_FRAGMENT = 44,
+	SPALE_IP_AH = 51,
+	SPALE_IP_DSTOPTS = 60,
+};
+
+struct spale_eth {
+	__u8 destination[6];
+	__u8 source[6];
+	__be16 ethertype;
+};
+
+struct spale_vlan {
+	__be16 tci;
+	__be16 ethertype;
+};
+
+struct spale_ipv4 {
+	__u8 version_ihl;
+	__u8 tos;
+	__be16 total_len;
+	__be16 id;
+	__be16 fragment;
+	__u8 ttl;
+	__u8 protocol;
+	__be16 checksum;
+	__be32 source;
+	__be32 destination;
+};
+
+#define SPALE_IPV4_PLAIN 0x45 /* version 4, five words: no options */
+#define SPALE_IPV4_MORE 0x2000
+#define SPALE_IPV4_OFFSET 0x1fff
+
+struct spale_ipv6 {
+	__u8 version_class;
+	__u8 flow[3];
+	__be16 payload_len;
+	__u8 next;
+	__u8 hop_limit;
+	struct spale_addr source;
+	struct spale_addr destination;
+};
+
+/* The first 8 bytes of an extension header; no kind is shorter. */
+struct spale_extension {
+	__u8 next;
+	__u8 length;     /* in a unit that depends on the kind; a fragment header has none */
+	__be16 fragment; /* fragment header only */
+	__be32 rest;
+};
+
+#define SPALE_IPV6_MORE 0x0001
+#define SPALE_IPV6_OFFSET 0xfff8
+
+struct spale_ports {
+	__be16 source;
+	__be16 destination;
+};
+
+/* TCP as far as the flags. */
+struct spale_tcp {
+	struct spale_ports ports;
+	__be32 sequence;
+	__be32 acknowledgement;
+	__u8 data_offset;
+	__u8 flags;
+} __attribute__((packed, aligned(2)));
+
+struct spale_udp {
+	struct spale_ports ports;
+	__be16 length;
+	__be16 checksum;
+};
+
+SPALE_ASSERT_SIZE(struct spale_eth, 14);
+SPALE_ASSERT_SIZE(struct spale_vlan, 4);
+SPALE_ASSERT_SIZE(struct spale_ipv4, 20);
+SPALE_ASSERT_SIZE(struct spale_ipv6, 40);
+SPALE_ASSERT_SIZE(struct spale_extension, 8);
+SPALE_ASSERT_SIZE(struct spale_ports, 4);
+SPALE_ASSERT_SIZE(struct spale_tcp, 14);
+SPALE_ASSERT_SIZE(struct spale_udp, 8);
+
+enum spale_trait {
+	SPALE_T_FIRST = 1 << 0,    /* a first fragment: more will follow */
+	SPALE_T_FRAGMENT = 1 << 1, /* a first fragment, or an atomic one */
+	SPALE_T_OPTIONS = 1 << 2,  /* IPv4 options or IPv6 extension headers */
+	SPALE_T_MAPPED = 1 << 3,   /* IPv6 with an IPv4-mapped source or destination */
+};
+
+/* What was found. It lives in a per-CPU map and not on the stack: reading `offset` back from memory makes
+ * the verifier forget how it came about, so that it need not follow every combination of headers. */
+struct spale_packet {
+	struct spale_grant_key key; /* source, protocol, destination port */
+	__be32 unscoped;            /* the source's words[1] as it was in the packet */
+	__u32 offset;               /* from the packet's first byte to the header to be read next */
+	__u32 traits;               /* enum spale_trait */
+	__u16 claimed_len;          /* bytes behind the IP header according to it */
+	__be16 ethertype;
+	__u8 family; /* 4 or 6 */
+	__u8 next;   /* protocol of the header at `offset` */
+	__u8 zero[2];
+};
+
+/* What `spale_look` found: nothing but what the port's look-up needs, and where the rest is. */
+struct spale_plain {
+	const void *ip; /* the IP header */
+	__u32 port;
+	__u8 family; /* 4 or 6 */
+	__u8 protocol;
+};
+
+enum spale_looked {
+	SPALE_LOOKED_NOTHING, /* no TCP or UDP ports in it: not ours */
+	SPALE_LOOKED_PORT,
+	SPALE_LOOKED_HARDER, /* ask spale_walk */
+};
+
+enum spale_walked {
+	SPALE_WALKED_NOTHING, /* no TCP or UDP ports in it: not ours */
+	SPALE_WALKED_PORT,
+	SPALE_WALKED_SHORT,    /* something is cut off or makes no sense */
+	SPALE_WALKED_TOO_MANY, /* extension headers */
+	SPALE_WALKED_TOO_DEEP, /* tags */
+};
+
+static __always_inline int spale_is_vlan(__be16 ethertype)
+{
+	return ethertype == spale_be16(SPALE_ETH_8021Q) || ethertype == spale_be16(SPALE_ETH_8021AD);
+}
+
+/* Those that Linux steps over on its way to TCP and UDP. Not ESP (encrypted), not "no next header", nor
+ * mobility, HIP and shim6, behind which Linux looks for nothing. */
+static __always_inline int spale_is_extension(__u8 protocol)
+{
+	return protocol == SPALE_IP_HOPOPTS || protocol == SPALE_IP_ROUTING || protocol == SPALE_IP_FRAGMENT ||
+	       protocol == SPALE_IP_AH || protocol == SPALE_IP_DSTOPTS;
+}
+
+static __always_inline int spale_has_ports(__u8 protocol)
+{
+	return protocol == SPALE_IP_TCP || protocol == SPALE_IP_UDP;
+}
+
+/* Find the destination port of a plain packet whose IP header is at `cur`. */
+static __always_inline enum spale_looked spale_look(struct spale_cursor cur, __be16 ethertype,
+						    struct spale_plain *plain)
+{
+	const struct spale_udp *transport; /* of TCP, too, the first 8 bytes are there or it is not plain */
+	const struct spale_ipv4 *ipv4;
+	const struct spale_ipv6 *ipv6;
+
+	plain->ip = cur.pos;
+	if (ethertype == spale_be16(SPALE_ETH_IPV4)) {
+		ipv4 = spale_take(&cur, struct spale_ipv4);
+		if (!ipv4 || ipv4->version_ihl != SPALE_IPV4_PLAIN ||
+		    ipv4->fragment & spale_be16(SPALE_IPV4_MORE | SPALE_IPV4_OFFSET))
+			return SPALE_LOOKED_HARDER;
+		plain->family = 4;
+		plain->protocol = ipv4->protocol;
+	} else if (ethertype == spale_be16(SPALE_ETH_IPV6)) {
+		ipv6 = spale_take(&cur, struct spale_ipv6);
+		if (!ipv6 || ipv6->version_class >> 4 != 6 || spale_is_extension(ipv6->next))
+			return SPALE_LOOKED_HARDER;
+		plain->family = 6;
+		plain->protocol = ipv6->next;
+	} else {
+		return spale_is_vlan(ethertype) ? SPALE_LOOKED_HARDER : SPALE_LOOKED_NOTHING;
+	}
+	if (!spale_has_ports(plain->protocol))
+		return SPALE_LOOKED_NOTHING;
+	transport = spale_take(&cur, struct spale_udp);
+	if (!transport)
+		return SPALE_LOOKED_HARDER;
+	plain->port = spale_be16(transport->ports.destination);
+	return SPALE_LOOKED_PORT;
+}
+
+/* Return `size` bytes at `offset`, brought into reach where that can be done, or NULL. */
+static __always_inline void *spale_reach(spale_ctx *ctx, __u32 offset, __u32 size)
+{
+	struct spale_cursor cur = spale_window(ctx);
+	void *found;
+
+	if (offset > SPALE_MAX_OFFSET)
+		return NULL;
+	spale_skip(&cur, offset);
+	found = spale_take_bytes(&cur, size);
+	if (found || !spale_pull(ctx, offset + size))
+		return found;
+	cur = spale_window(ctx);
+	spale_skip(&cur, offset);
+	return spale_take_bytes(&cur, size);
+}
+
+/* The header that `packet` points at, as far as `type` goes, or NULL. The volatile read keeps the compiler
+ * from carrying the offset over in a register, see `struct spale_packet`. */
+#define spale_header(ctx, packet, type) \
+	((const type *)spale_reach((ctx), *(volatile __u32 *)&(packet)->offset, sizeof(type)))
+
+/* IPv6 addresses that stand for IPv4 ones have no business in a packet: RFC 4291 section 2.5.5.2. */
+static __always_inline int spale_is_mapped(const struct spale_addr *addr)
+{
+	return addr->words[0] == 0 && addr->words[1] == 0 && addr->words[2] == spale_be32(0xffff);
+}
+
+static __always_inline int spale_is_link_local(const struct spale_addr *addr)
+{
+	return (addr->words[0] & spale_be32(0xffc00000)) == spale_be32(0xfe800000);
+}
+
+static __always_inline void spale_note_ipv4(struct spale_packet *packet, const struct spale_ipv4 *ip)
+{
+	packet->family = 4;
+	packet->next = ip->protocol;
+	packet->claimed_len = spale_be16(ip->total_len) - (ip->version_ihl & 0xf) * 4;
+	packet->key.source.words[0] = 0;
+	packet->key.source.words[1] = 0;
+	packet->key.source.words[2] = spale_be32(0xffff);
+	packet->key.source.words[3] = ip->source;
+	packet->unscoped = 0;
+}
+
+static __always_inline void spale_note_ipv6(spale_ctx *ctx, struct spale_packet *packet,
+					    const struct spale_ipv6 *ip)
+{
+	packet->family = 6;
+	packet->next = ip->next;
+	packet->claimed_len = spale_be16(ip->payload_len);
+	packet->key.source = ip->source;
+	packet->unscoped = ip->source.words[1];
+	if (spale_is_mapped(&ip->source) || spale_is_mapped(&ip->destination))
+		packet->traits |= SPALE_T_MAPPED;
+	if (spale_is_link_local(&ip->source))
+		packet->key.source.words[1] = spale_be32(spale_ifindex(ctx));
+}
+
+/* Note a plain packet as spale_walk would; `offset` is that of its IP header. */
+static __always_inline void spale_note_plain(spale_ctx *ctx, struct spale_packet *packet,
+					     const struct spale_plain *plain, __u32 offset)
+{
+	packet->traits = 0;
+	if (plain->family == 4) {
+		packet->offset = offset + sizeof(struct spale_ipv4);
+		spale_note_ipv4(packet, plain->ip);
+	} else {
+		packet->offset = offset + sizeof(struct spale_ipv6);
+		spale_note_ipv6(ctx, packet, plain->ip);
+	}
+}
+
+static __always_inline enum spale_walked spale_walk_vlans(spale_ctx *ctx, struct spale_packet *packet)
+{
+	const struct spale_vlan *vlan;
+
+#pragma unroll
+	for (int depth = 0; depth < SPALE_MAX_VLANS; depth++) {
+		if (!spale_is_vlan(packet->ethertype))
+			return SPALE_WALKED_PORT;
+		vlan = spale_header(ctx, packet, struct spale_vlan);
+		if (!vlan)
+			return SPALE_WALKED_SHORT;
+		packet->ethertype = vlan->ethertype;
+		packet->offset += sizeof(*vlan);
+	}
+	return spale_is_vlan(packet->ethertype) ? SPALE_WALKED_TOO_DEEP : SPALE_WALKED_PORT;
+}
+
+static __always_inline enum spale_walked spale_walk_ipv4(spale_ctx *ctx, struct spale_packet *packet)
+{
+	const struct spale_ipv4 *ip = spale_header(ctx, packet, struct spale_ipv4);
+	__u32 header_len;
+
+	if (!ip)
+		return SPALE_WALKED_SHORT;
+	header_len = (ip->version_ihl & 0xf) * 4;
+	if (ip->version_ihl >> 4 != 4 || header_len < sizeof(*ip))
+		return SPALE_WALKED_SHORT;
+	spale_note_ipv4(packet, ip);
+	if (ip->fragment & spale_be16(SPALE_IPV4_OFFSET))
+		return SPALE_WALKED_NOTHING;
+	if (ip->fragment & spale_be16(SPALE_IPV4_MORE))
+		packet->traits |= SPALE_T_FRAGMENT | SPALE_T_FIRST;
+	if (header_len > sizeof(*ip))
+		packet->traits |= SPALE_T_OPTIONS;
+	packet->offset += header_len;
+	return SPALE_WALKED_PORT;
+}
+
+/* Step over the extension header that `packet` points at. WALKED_PORT: there may be more to step over. */
+static __always_inline enum spale_walked spale_walk_extension(spale_ctx *ctx, struct spale_packet *packet)
+{
+	const struct spale_extension *header = spale_header(ctx, packet, struct spale_extension);
+
+	if (!header)
+		return SPALE_WALKED_SHORT;
+	packet->traits |= SPALE_T_OPTIONS;
+	if (packet->next == SPALE_IP_FRAGMENT) {
+		if (header->fragment & spale_be16(SPALE_IPV6_OFFSET))
+			return SPALE_WALKED_NOTHING;
+		packet->traits |= SPALE_T_FRAGMENT;
+		if (header->fragment & spale_be16(SPALE_IPV6_MORE))
+			packet->traits |= SPALE_T_FIRST;
+		packet->offset += sizeof(*header);
+	} else if (packet->next == SPALE_IP_AH) {
+		packet->offset += (header->length + 2) * 4; /* RFC 4302 section 2.2 */
+	} else {
+		packet->offset += (header->length + 1) * 8; /* RFC 8200 section 4 */
+	}
+	packet->next = header->next;
+	return SPALE_WALKED_PORT;
+}
+
+static __always_inline enum spale_walked spale_walk_ipv6(spale_ctx *ctx, struct spale_packet *packet)
+{
+	const struct spale_ipv6 *ip = spale_header(ctx, packet, struct spale_ipv6);
+	enum spale_walked walked;
+
+	if (!ip || ip->version_class >> 4 != 6)
+		return SPALE_WALKED_SHORT;
+	spale_note_ipv6(ctx, packet, ip);
+	packet->offset += sizeof(*ip);
+#pragma unroll
+	for (int count = 0; count < SPALE_MAX_EXTENSIONS; count++) {
+		if (!spale_is_extension(packet->next))
+			return SPALE_WALKED_PORT;
+		walked = spale_walk_extension(ctx, packet);
+		if (walked != SPALE_WALKED_PORT)
+			return walked;
+	}
+	return spale_is_extension(packet->next) ? SPALE_WALKED_TOO_MANY : SPALE_WALKED_PORT;
+}
+
+/* Find the ports the long way. `offset` is that of the first header behind layer 2's own, `ethertype` says
+ * what it is. With WALKED_PORT, `packet->offset` is that of the transport header. */
+static __always_inline enum spale_walked spale_walk(spale_ctx *ctx, struct spale_packet *packet, __u32 offset,
+						    __be16 ethertype)
+{
+	const struct spale_ports *ports;
+	enum spale_walked walked;
+
+	packet->offset = offset;
+	packet->ethertype = ethertype;
+	packet->traits = 0;
+	packet->key.source = (struct spale_addr){};
+	walked = spale_walk_vlans(ctx, packet);
+	if (walked != SPALE_WALKED_PORT)
+		return walked;
+	if (packet->ethertype == spale_be16(SPALE_ETH_IPV4))
+		walked = spale_walk_ipv4(ctx, packet);
+	else if (packet->ethertype == spale_be16(SPALE_ETH_IPV6))
+		walked = spale_walk_ipv6(ctx, packet);
+	else
+		return SPALE_WALKED_NOTHING;
+	if (walked != SPALE_WALKED_PORT)
+		return walked;
+	if (!spale_has_ports(packet->next))
+		return SPALE_WALKED_NOTHING;
+	ports = spale_header(ctx, packet, struct spale_ports);
+	if (!ports)
+		return SPALE_WALKED_SHORT;
+	packet->key.port = spale_be16(ports->destination);
+	return SPALE_WALKED_PORT;
+}
+
+#endif

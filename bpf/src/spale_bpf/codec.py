@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""The model's values as the bytes of the kernel's maps, and back; layouts and numbers are `_abi`'s."""
+
+from __future__ import annotations
+
+import struct
+from ipaddress import IPv4Network, IPv6Address
+from typing import TYPE_CHECKING
+
+from spale_bpf import _abi
+from spale_core.model import NEVER_NS, Counter, Grant, Protocol, Reason, Service, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from spale_core.model import KernelTag, Network
+
+ALLOWED = b"\x01"
+"""The value of a prefix in the trie; only that it is there counts."""
+
+_INDEX = struct.Struct("=I")
+_SERVICES = {Protocol.TCP: _abi.Service.TCP, Protocol.UDP: _abi.Service.UDP}
+
+_SCOPE = slice(4, 8)
+"""Where a link-local address, whose bytes 2 to 7 are zero on the wire, carries its interface's index."""
+
+_MAPPED_BITS = 96
+_SECOND_NS = 1_000_000_000
+
+
+def index(number: int) -> bytes:
+    """Return the key of an array map, or a value that is a plain number."""
+    return _INDEX.pack(number)
+
+
+def address(source: Source) -> bytes:
+    """Return `struct spale_addr`: 16 bytes, an IPv4 address as ::ffff:a.b.c.d."""
+    packed = source.packed
+    if not source.ifindex:
+        return packed
+    return packed[: _SCOPE.start] + source.ifindex.to_bytes(4, "big") + packed[_SCOPE.stop :]
+
+
+def source_of(packed: bytes) -> Source:
+    """Return the source that a `struct spale_addr` stands for."""
+    if not IPv6Address(packed).is_link_local:
+        return Source.unpack(packed)
+    plain = packed[: _SCOPE.start] + bytes(4) + packed[_SCOPE.stop :]
+    return Source.unpack(plain, int.from_bytes(packed[_SCOPE], "big"))
+
+
+def settings(*, rate: int, burst: int, log_only: bool, always_allow: bool) -> bytes:
+    """Return `struct spale_settings`; `rate` is tokens per second (0: no limit), `burst` the depth."""
+    flags = _abi.Flag(0)
+    if log_only:
+        flags |= _abi.Flag.LOG_ONLY
+    if always_allow:
+        flags |= _abi.Flag.ALWAYS_ALLOW
+    cost_ns = _SECOND_NS // rate if rate else 0
+    return _abi.SETTINGS.pack(_abi.ABI_VERSION, flags, cost_ns, burst * cost_ns)
+
+
+def service_bits(services: Iterable[Service], spa_port: int) -> dict[int, int]:
+    """Return the non-zero values of the services map by port."""
+    bits = {spa_port: int(_abi.Service.SPA)}
+    for service in services:
+        bits[service.port] = bits.get(service.port, 0) | _SERVICES[service.protocol]
+    return bits
+
+
+def grant_key(source: Source, service: Service) -> bytes:
+    """Return `struct spale_grant_key`."""
+    return _abi.GRANT_KEY.pack(address(source), service.protocol, service.port)
+
+
+def grant_value(grant: Grant) -> bytes:
+    """Return `struct spale_grant`; the model's NEVER_NS is the kernel's SPALE_NEVER."""
+    return _abi.GRANT.pack(grant.last_ns, grant.idle_ns, grant.grace_ns, grant.end_ns)
+
+
+def grant(key: bytes, value: bytes) -> Grant:
+    """Return the grant that a key and a value of the grants map stand for."""
+    packed = _abi.GrantKey(*_abi.GRANT_KEY.unpack(key))
+    service = Service(Protocol(packed.protocol), packed.port)
+    return Grant(source_of(packed.source), service, *_abi.GRANT.unpack(value))
+
+
+def allow_key(prefix: Network) -> bytes:
+    """Return `struct spale_allow_key`: the family, so that ::/0 is not IPv4, then the address."""
+    bits = _abi.ALLOW_FAMILY_BITS + prefix.prefixlen
+    if isinstance(prefix, IPv4Network):
+        return _abi.ALLOW_KEY.pack(bits + _MAPPED_BITS, 4, Source(prefix.network_address).packed)
+    return _abi.ALLOW_KEY.pack(bits, 6, prefix.network_address.packed)
+
+
+def tag_value(tag: KernelTag) -> bytes:
+    """Return `struct spale_tag`; SipHash reads its keys least significant byte first (wire.md)."""
+    k0, k1 = struct.unpack("<QQ", tag.mac_key)
+    return _abi.TAG.pack(k0, k1, tag.not_before_ns, min(tag.not_after_ns, NEVER_NS))
+
+
+def drops() -> dict[int, Reason]:
+    """Return the model's reasons for drops by their index in the counters map."""
+    first = _abi.REASON_FIRST_DROP
+    return {reason: Reason[reason.name] for reason in _abi.Reason if reason >= first}
+
+
+def counter(value: bytes) -> Counter:
+    """Return one CPU's `struct spale_counter`; an address of zeros means that none could be read."""
+    count, packed = _abi.COUNTER.unpack(value)
+    return Counter(count, source_of(packed) if any(packed) else None)

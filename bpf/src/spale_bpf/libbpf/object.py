@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""An object file with programs and maps: opened from memory, sized, loaded."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+from ctypes import c_bool, c_char_p, c_size_t, c_uint32, c_void_p
+from typing import TYPE_CHECKING, Self
+
+from spale_bpf.libbpf.native import LibbpfError, bump_memlock, call, chatter, library
+from spale_core.errors import DataplaneError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_LOG_SIZE = 4 << 20
+"""Bytes for the verifier's log; the pages stay untouched unless a program is refused."""
+
+_LOG_LINES = 40
+"""How many of the last lines of the verifier's log an error quotes: the reason is at the end."""
+
+
+class _OpenOpts(ctypes.Structure):
+    """`struct bpf_object_open_opts`."""
+
+    _fields_ = (
+        ("sz", c_size_t),
+        ("object_name", c_char_p),
+        ("relaxed_maps", c_bool),
+        ("pin_root_path", c_char_p),
+        ("removed", c_uint32),
+        ("kconfig", c_char_p),
+        ("btf_custom_path", c_char_p),
+        ("kernel_log_buf", c_void_p),
+        ("kernel_log_size", c_size_t),
+        ("kernel_log_level", c_uint32),
+    )
+
+
+class Object:
+    """Programs and maps of one object file; a context manager that closes it.
+
+    Closing gives up the descriptors; what is attached stays attached.
+    """
+
+    def __init__(self, handle: int, name: str, log: mmap.mmap) -> None:
+        """Own the opened object `handle`; use `open`."""
+        self._handle: int | None = handle
+        self._name = name
+        self._log = log
+
+    @classmethod
+    def open(cls, content: bytes, name: str) -> Object:
+        """Read an object file from memory, without telling the kernel.
+
+        Raise LibbpfError if it is not one.
+        """
+        log = mmap.mmap(-1, _LOG_SIZE)
+        options = _OpenOpts(
+            sz=ctypes.sizeof(_OpenOpts),
+            object_name=name.encode(),
+            kernel_log_buf=ctypes.addressof(ctypes.c_char.from_buffer(log)),
+            kernel_log_size=_LOG_SIZE,
+        )
+        ctypes.set_errno(0)
+        handle = library().bpf_object__open_mem(content, len(content), ctypes.byref(options))
+        if not handle:
+            raise LibbpfError(f"{name}: not a usable BPF object", ctypes.get_errno(), chatter().take())
+        return cls(handle, name, log)
+
+    def __enter__(self) -> Self:
+        """Return the object itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def set_max_entries(self, map_name: str, entries: int) -> None:
+        """Size a map; only before `load`."""
+        call(
+            f"{self._name}: size of map {map_name}", "bpf_map__set_max_entries", self._map(map_name), entries
+        )
+
+    def set_program_flags(self, program: str, flags: int) -> None:
+        """Set the BPF_F_* flags that `program` is loaded with; only before `load`."""
+        call(f"{self._name}: flags of {program}", "bpf_program__set_flags", self._program(program), flags)
+
+    def load(self) -> None:
+        """Create the maps and load the programs.
+
+        Raise LibbpfError with the end of the verifier's log if the kernel refuses one.
+        """
+        bump_memlock()
+        try:
+            call(f"{self._name}: the kernel refuses to load it", "bpf_object__load", self._open_handle())
+        except LibbpfError as error:
+            if error.number == errno.EPERM:
+                raise
+            details = "\n".join((*self._verifier_log(), *str(error).splitlines()[1:]))
+            raise LibbpfError(f"{self._name}: the kernel refuses to load it", error.number, details) from None
+
+    def map_fd(self, name: str) -> int:
+        """Return the descriptor of a map, owned by this object."""
+        return call(f"{self._name}: map {name}", "bpf_map__fd", self._map(name))
+
+    def program_fd(self, name: str) -> int:
+        """Return the descriptor of a program, owned by this object."""
+        return call(f"{self._name}: program {name}", "bpf_program__fd", self._program(name))
+
+    def close(self) -> None:
+        """Give up all descriptors; what is attached stays attached. Idempotent."""
+        if self._handle is not None:
+            library().bpf_object__close(self._handle)
+            self._handle = None
+
+    def _verifier_log(self) -> list[str]:
+        end = self._log.find(b"\0")
+        text = self._log[: end if end >= 0 else _LOG_SIZE].decode(errors="replace")
+        return text.splitlines()[-_LOG_LINES:]
+
+    def _open_handle(self) -> int:
+        if self._handle is None:
+            raise DataplaneError(f"{self._name}: used after close")
+        return self._handle
+
+    def _map(self, name: str) -> int:
+        found = library().bpf_object__find_map_by_name(self._open_handle(), name.encode())
+        if not found:
+            raise DataplaneError(f"{self._name} has no map {name}")
+        return int(found)
+
+    def _program(self, name: str) -> int:
+        found = library().bpf_object__find_program_by_name(self._open_handle(), name.encode())
+        if not found:
+            raise DataplaneError(f"{self._name} has no program {name}")
+        return int(found)

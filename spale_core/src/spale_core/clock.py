@@ -6,6 +6,8 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+from spale_core.model import Moment
+
 
 class Clock(Protocol):
     """Both clocks, so that tests can turn them."""
@@ -27,3 +29,8 @@ class SystemClock:
     def unix_ms(self) -> int:
         """Return milliseconds since 1970 (UTC)."""
         return time.time_ns() // 1_000_000
+
+
+def read(clock: Clock) -> Moment:
+    """Return the present instant on both clocks of `clock`."""
+    return Moment(monotonic_ns=clock.monotonic_ns(), unix_ms=clock.unix_ms())

@@ -152,6 +152,9 @@ class GrantStore(Protocol):
         Return False, and record nothing, if it is a replay: `enc` known, or a time not after the mark.
         """
 
+    def identities(self) -> Iterable[bytes]:
+        """Return every `enc` that is remembered, for the listener to refuse early."""
+
     def put(self, holding: Holding) -> None:
         """Record that a client holds a grant, in place of the same client's for that source and service."""
 

@@ -25,6 +25,14 @@ NEVER_NS = 2**64 - 1
 _MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 
 
+@frozen
+class Moment:
+    """One instant on both clocks: CLOCK_MONOTONIC in nanoseconds and the wall clock in milliseconds."""
+
+    monotonic_ns: int
+    unix_ms: int
+
+
 class Protocol(enum.IntEnum):
     """Transport protocols that a service can have, by IP protocol number."""
 
@@ -128,6 +136,7 @@ class Reason(enum.Enum):
     MALFORMED = "malformed"
     SOURCE_MISMATCH = "source_mismatch"
     UNBOUND = "unbound"
+    OVERLOAD = "overload"
     # monitor
     MEMORY_LOST = "memory_lost"
     SKEW = "skew"
@@ -224,13 +233,15 @@ class Granted:
 class Refused:
     """A datagram was refused; `client` is an index where a client is known, `count` how often.
 
-    `detail` is for the log: words and numbers of ours only, never a stranger's bytes.
+    `first_source` is, for a replay, where the datagram was first seen from, if that is known. `detail` is for
+    the log: words and numbers of ours only, never a stranger's bytes.
     """
 
     reason: Reason
     source: Source
     client: int | None = None
     count: int = 1
+    first_source: Source | None = None
     detail: str = ""
 
 
@@ -253,9 +264,13 @@ class AttachMode(enum.Enum):
 
 @frozen
 class Attachment:
-    """A program of ours on an interface; `replaced` says that one of ours was there before."""
+    """A program of ours on an interface; `replaced` says that one of ours was there before.
+
+    `note` tells the operator, in words, what is not as he may expect it; empty if all is.
+    """
 
     interface: str
     ifindex: int
     mode: AttachMode
     replaced: bool = False
+    note: str = ""

@@ -13,6 +13,11 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     from spale_core.model import Network, Service
 
+_ANY4 = IPv4Address("0.0.0.0")  # noqa: S104 - a knock may come in anywhere
+_ANY6 = IPv6Address("::")
+_CLIENTS_DIR = Path("/etc/spale/clients")
+_STATE_DIR = Path("/var/lib/spale")
+
 
 class OnExit(enum.Enum):
     """What SIGTERM does to the attached programs."""
@@ -41,16 +46,21 @@ class ClientSettings:
 
 @frozen
 class Settings:
-    """The whole configuration of one daemon; the names are the keys of spale.conf, with their units."""
+    """The whole configuration of one daemon; the names are the keys of spale.conf, with their units.
+
+    `config_path` is the file that was read, None if there was none; `warnings` are sentences for `check` and
+    the log, and like it no part of what the configuration says.
+    """
 
     interfaces: tuple[str, ...]
     listen_port: int
     services: frozenset[Service]
     server_keys: tuple[Path, ...]
     clients: tuple[ClientSettings, ...]
+    clients_dir: Path = _CLIENTS_DIR
     dataplane: str = "tc"
-    listen_addr: IPv4Address = IPv4Address("0.0.0.0")  # noqa: S104 - a knock may come in anywhere
-    listen_addr6: IPv6Address = IPv6Address("::")
+    listen_addr: IPv4Address = _ANY4
+    listen_addr6: IPv6Address = _ANY6
     idle_s: int = 60
     grace_s: int = 300
     max_s: int = 43200
@@ -67,10 +77,11 @@ class Settings:
     on_exit: OnExit = OnExit.KEEP
     loader: str = "libbpf"
     xdp_mode: str = "auto"
-    state_dir: Path = Path("/var/lib/spale")
+    state_dir: Path = _STATE_DIR
     log_level: str = "info"
     log_syslog: bool = False
     max_grants: int = 65536
     max_sources: int = 16384
     client_max_sources: int = 16
-    warnings: tuple[str, ...] = field(default=())
+    config_path: Path | None = field(default=None, eq=False)
+    warnings: tuple[str, ...] = field(default=(), eq=False)

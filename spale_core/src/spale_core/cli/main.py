@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""`spale`: the command line of the administrator. Only the module of the command that runs is imported."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from spale_core.cli.command import guarded, new_parser
+from spale_core.errors import NotYetError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROG = "spale"
+DEFAULT_COMMAND = "run"
+
+_OWN_OPTIONS = ("-h", "--help", "--version")
+_MANAGE = "--manage"
+
+
+class Command(NamedTuple):
+    """A sub-command: its module in this package (None: not yet) and what it is for."""
+
+    module: str | None
+    purpose: str
+
+
+COMMANDS = {
+    "run": Command("run", "protect the ports: the daemon, in the foreground"),
+    "check": Command("check", "validate the configuration, say what would run, attach nothing"),
+    "detach": Command("detach", "open the ports: remove what is attached"),
+    "plugins": Command("plugins", "what is installed, by whom, and what is in use"),
+    "demo": Command("demo", "show the whole story in two network namespaces (as root)"),
+    "doctor": Command(None, "what this host allows, each with the remedy"),
+    "list": Command(None, "what the running daemon holds"),
+    "authorize": Command(None, "grant by hand"),
+    "revoke": Command(None, "end a client's grants"),
+    "allowlist": Command(None, "change what needs no knock"),
+    "status": Command(None, "how the running daemon is"),
+    "watch": Command(None, "follow what the running daemon does"),
+    "metrics": Command(None, "figures of the running daemon"),
+    "explain": Command(None, "what a packet would meet, and why"),
+    "reload": Command(None, "read the configuration again"),
+    "confirm": Command(None, "keep what `run --trial` started"),
+    "new-plugin": Command(None, "a working plugin to start from"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `spale` with `arguments` (default: the process's own) and return the exit code."""
+    return guarded(PROG, _run, arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    words = _with_command(list(arguments))
+    parser = new_parser(PROG, "Single Packet Authorization, enforced by eBPF.")
+    if not words or words[0] in _OWN_OPTIONS:
+        _describe(parser)
+        parser.parse_args(words)
+        raise UsageError(f"no command given; see {PROG} --help")
+    command = COMMANDS.get(words[0])
+    if command is None:
+        raise UsageError(f"{words[0]!r} is no command; there are {', '.join(COMMANDS)}")
+    if command.module is None:
+        raise NotYetError(f"`{PROG} {words[0]}` is not yet possible in this version")
+    module = importlib.import_module(f"spale_core.cli.{command.module}")
+    module.add_parser(parser.add_subparsers(required=True))
+    parsed = parser.parse_args(words)
+    code: int = parsed.run(parsed)
+    return code
+
+
+def _describe(parser: argparse.ArgumentParser) -> None:
+    """Let --help list the commands without importing any of them."""
+    lines = [
+        f"  {name:<12}{command.purpose}{'' if command.module else ' (not yet)'}"
+        for name, command in COMMANDS.items()
+    ]
+    parser.usage = f"{PROG} COMMAND ...  ({PROG} COMMAND --help says more)"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "\n".join(["commands:", *lines, "", f"Options without a command mean `{PROG} run`."])
+
+
+def _with_command(words: list[str]) -> list[str]:
+    """Put in the command where the original leaves it out: `spale -i eth0`, `spale --manage list`."""
+    if words[:1] == [_MANAGE]:
+        return words[1:]
+    if words and words[0].startswith("-") and words[0] not in _OWN_OPTIONS:
+        return [DEFAULT_COMMAND, *words]
+    return words
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""What of the configuration depends on this host: interfaces, users, keys, folders, installed plugins."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import socket
+from typing import TYPE_CHECKING
+
+from spale_core.config.files import read_trusted, refuse_untrusted
+from spale_core.config.mistakes import BadValueError, quoted, shown
+from spale_core.config.pem import server_public_key
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from spale_core.config.draft import Draft
+
+DEFAULT_USER = "spale"
+_NO_DATAPLANES = ("hpke", "hpke-v1", "memory", "sqlite")
+
+
+def judge_interfaces(draft: Draft) -> None:
+    """Record the interfaces that this host (network namespace) does not have, and those named twice."""
+    names: dict[int, str] = {}
+    for name in draft.value("IFACE") or ():
+        try:
+            index = socket.if_nametoindex(name)
+        except OSError:
+            there = ", ".join(quoted(each) for _, each in socket.if_nameindex())
+            draft.add("IFACE", f"{quoted(name)} is no interface of this host; there are {there}")
+            continue
+        other = names.setdefault(index, name)
+        if other != name:
+            draft.add("IFACE", f"{quoted(other)} and {quoted(name)} are one interface; name it once")
+
+
+def judge_server_keys(draft: Draft) -> set[bytes]:
+    """Return the public halves of the server's keys; record those that cannot be used."""
+    found: set[bytes] = set()
+    for path in draft.value("SERVER_KEY") or ():
+        try:
+            pem = read_trusted(path, secret=True)
+        except BadValueError as error:
+            draft.add("SERVER_KEY", str(error))
+            continue
+        try:
+            public = server_public_key(pem)
+        except BadValueError as error:
+            draft.add("SERVER_KEY", f"{shown(path)} {error}")
+            continue
+        if public in found:
+            draft.add("SERVER_KEY", f"{shown(path)} holds a key that is there already; name each key once")
+        found.add(public)
+    return found
+
+
+def judge_state_dir(draft: Draft) -> None:
+    """Record a state folder that somebody else may write, or could put there before us."""
+    path = draft.value("STATE_DIR")
+    if path is None:
+        return
+    try:
+        refuse_untrusted(path)
+    except BadValueError as error:
+        draft.add("STATE_DIR", str(error))
+
+
+def judge_user(draft: Draft) -> None:
+    """Record a user or group of DROP_PRIVS that does not exist, is root, or that we may not become."""
+    text = draft.value("DROP_PRIVS")
+    if text is None:
+        return
+    if os.geteuid() != 0:
+        draft.add(
+            "DROP_PRIVS", "only root can become another user; leave it out, the listener keeps this uid"
+        )
+        return
+    user, _, group = text.partition(":")
+    try:
+        if pwd.getpwnam(user).pw_uid == 0:
+            draft.add("DROP_PRIVS", f"{quoted(user)} is root; name a user of its own, as {DEFAULT_USER}")
+    except KeyError:
+        draft.add(
+            "DROP_PRIVS", f"{quoted(user)} is no user of this host; `useradd --system {user}` makes it one"
+        )
+    try:
+        if group and grp.getgrnam(group).gr_gid == 0:
+            draft.add("DROP_PRIVS", f"the group {quoted(group)} is root's; name another")
+    except KeyError:
+        draft.add(
+            "DROP_PRIVS",
+            f"{quoted(group)} is no group of this host; `groupadd --system {group}` makes it one",
+        )
+
+
+def judge_plugins(draft: Draft, available: Collection[str]) -> str:
+    """Return the dataplane; record the names that no installed plugin has."""
+    dataplane = (
+        draft.value("DATAPLANE") if draft.is_given("DATAPLANE") else _default_dataplane(draft, available)
+    )
+    named = [("DATAPLANE", dataplane), ("STORE", draft.value("STORE"))]
+    named += [("AUTH", scheme) for scheme in draft.value("AUTH") or ()]
+    there = ", ".join(sorted(available)) or "none"
+    for key, name in named:
+        if name is not None and name not in available:
+            words = f"no plugin {quoted(name)} is installed; install what provides it (there are: {there})"
+            draft.add(key, words)
+    return dataplane or "tc"
+
+
+def _default_dataplane(draft: Draft, available: Collection[str]) -> str:
+    """Return tc, or the only dataplane installed: what is neither a scheme nor a store that is named."""
+    others = {*(draft.value("AUTH") or ()), draft.value("STORE"), *_NO_DATAPLANES}
+    candidates = [name for name in available if name not in others]
+    return candidates[0] if len(candidates) == 1 else "tc"

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""The mistakes of a configuration: all of them are collected, then raised at once."""
+
+from __future__ import annotations
+
+import re
+
+from spale_core.errors import ConfigError, NotYetError
+
+_PLAIN = re.compile(r"[\w./:@%+,=~-]+", re.ASCII)
+
+
+class BadValueError(Exception):
+    """A value that cannot be; its words are "what is wrong; what would be right"."""
+
+
+def quoted(text: object) -> str:
+    """Return `text` for a message: in quotes and escaped, so that nothing in it can break a line."""
+    return ascii(str(text))
+
+
+def shown(path: object) -> str:
+    """Return a path for a message: as it is where that is harmless, else as `quoted`."""
+    text = str(path)
+    return text if _PLAIN.fullmatch(text) else quoted(text)
+
+
+class Mistakes:
+    """Collects the mistakes found so far, in the order in which they were found."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._lines: dict[str, bool] = {}
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self._lines)
+
+    def add(self, label: str, words: str) -> None:
+        """Record a mistake of what `label` names; `words` say what is wrong and what would be right."""
+        self._lines[f"{label}: {words}"] = False
+
+    def not_yet(self, label: str, words: str) -> None:
+        """Record that what `label` names asks for something that this version does not do yet."""
+        self._lines[f"{label}: {words}"] = True
+
+    def raise_all(self) -> None:
+        """Raise ConfigError (NotYetError if nothing else is wrong) with a line for each, if there is one."""
+        if not self._lines:
+            return
+        kind = NotYetError if all(self._lines.values()) else ConfigError
+        raise kind("\n".join(self._lines))

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""The story: a port that is silent to everybody, and open for a while to the one who knocked."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from spale_core.demo.probe import Attempt, Outcome, Seen, try_doors
+from spale_core.demo.processes import Background, Daemon, ProcessFailedError, python, run_tool, until
+from spale_core.demo.stage import DOOR
+from spale_core.model import Address, Protocol, Service
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import TextIO
+
+    from spale_core.demo.stage import Stage
+
+SERVICE = Service(Protocol.TCP, 22)
+SPA_PORT = 55555
+IDLE_S = 2
+_SILENCE_S = 0.7
+"""How long we listen before we say that nobody answered."""
+_ANSWER_S = 3.0
+_WIDTH = 66
+
+
+@frozen
+class Narrator:
+    """Writes one line for each thing done and what was seen."""
+
+    out: TextIO
+    start: float = field(factory=time.monotonic)
+
+    def tell(self, done: str, seen: str) -> None:
+        """Write one line with the seconds since the start."""
+        self.out.write(f"{time.monotonic() - self.start:5.1f} s  {done:<{_WIDTH}}  {seen}\n")
+        self.out.flush()
+
+
+@frozen
+class Story:
+    """One performance on `stage`, with keys and logs in `folder`."""
+
+    stage: Stage
+    folder: Path
+    dataplane: str
+    narrator: Narrator
+    outlive: bool = False
+    _running: list[Background] = field(factory=list)
+
+    def tell(self) -> None:
+        """Play all scenes but the last.
+
+        Raises SpaleError when something fails or is not seen as it should be.
+        """
+        friends = {family: self.stage.new_source(family) for family in self.stage.families}
+        stranger = self.stage.new_source(4)
+        self._before(friends[4])
+        self._start_daemon()
+        for friend in friends.values():
+            self._expect(Outcome.SHUT, friend)
+            self._knock(friend)
+            self._expect(Outcome.OPEN, friend)
+        self._expect(Outcome.SHUT, stranger, "connects too, without a knock")
+        self._let_time_run_out()
+        for friend in friends.values():
+            self._expect(Outcome.SHUT, friend, "connects once more")
+
+    def end(self) -> None:
+        """Play the last scene: Ctrl-C leaves everything as it was."""
+        self.daemon.stop(signal.SIGINT)
+        anybody = self.stage.new_source(4)
+        self._expect(Outcome.OPEN, anybody, "connects after the daemon's Ctrl-C, which opens again")
+
+    @property
+    def daemon(self) -> Daemon:
+        """Return the daemon, once it has been started."""
+        return next(process for process in self._running if isinstance(process, Daemon))
+
+    def close(self) -> None:
+        """End every process that the story has started."""
+        while self._running:
+            self._running.pop().stop(signal.SIGKILL)
+
+    def _before(self, friend: Address) -> None:
+        command = python("spale_core.demo.greeter", str(SERVICE))
+        self._running.append(
+            Background(self.stage.server, command, self.folder / "greeter.log", outlive=self.outlive)
+        )
+        until(lambda: self._try(friend, _SILENCE_S).outcome is Outcome.OPEN, _ANSWER_S)
+        where = " and ".join(str(address) for address in self.stage.server_addresses.values())
+        self.narrator.tell(f"a server listens on {SERVICE} of {where}", "")
+        self._expect(Outcome.OPEN, friend)
+
+    def _start_daemon(self) -> None:
+        server, clients = self.folder / "server", self.folder / "clients"
+        self._keygen("server", "--out", str(server))
+        public, private = str(server / "server.key.pub"), server / "server.key"
+        self._keygen("client", "--name", "friend", "--bundle", "--server-pub", public, "--out", str(clients))
+        options = (
+            *("-i", DOOR, "-S", str(SPA_PORT), "--dataplane", self.dataplane, "--protect", str(SERVICE)),
+            *("--idle-sec", str(IDLE_S), "--grace-sec", "0"),
+        )
+        files = (
+            "--config",
+            str(self._empty_config()),
+            "--server-key",
+            str(private),
+            "--clients",
+            str(clients),
+        )
+        log = self.folder / "daemon.log"
+        self._running.append(Daemon(self.stage.server, log, *options, *files, outlive=self.outlive))
+        ready = self.daemon.wait_for("ready", timeout_s=10)
+        self.narrator.tell(f"spale run {' '.join(options)}", f"ready ({ready['mode']})")
+
+    def _empty_config(self) -> Path:
+        """Keep the host's own configuration out of the story."""
+        path = self.folder / "spale.conf"
+        path.touch(mode=0o600)
+        return path
+
+    def _keygen(self, *arguments: str) -> None:
+        run_tool(self.stage.server, "spale_core.cli.keygen", *arguments)
+
+    def _knock(self, source: Address) -> None:
+        target = self.stage.server_addresses[source.version]
+        run_tool(
+            self.stage.client,
+            "spale_core.cli.send",
+            *("--host", str(target), "--port", str(SPA_PORT), "--key", str(self._client_key)),
+            *("--source", str(source), "--bind-source", str(source)),
+        )
+        granted = self.daemon.wait_for("granted", source=str(source))
+        self.narrator.tell(
+            f"{source} knocks: one UDP datagram", f"no answer; granted for {granted['idle_s']} s"
+        )
+
+    @property
+    def _client_key(self) -> Path:
+        return self.folder / "clients" / "friend.key"
+
+    def _let_time_run_out(self) -> None:
+        self.narrator.tell(f"nobody sends anything for {IDLE_S} s, and the time runs out", "")
+        over = time.monotonic() + IDLE_S + 0.1
+        until(lambda: time.monotonic() > over, IDLE_S + 1)
+
+    def _try(self, source: Address, timeout_s: float) -> Seen:
+        attempt = Attempt(source, self.stage.server_addresses[source.version], SERVICE)
+        return try_doors(self.stage.client, [attempt], timeout_s)[0]
+
+    def _expect(self, outcome: Outcome, source: Address, deed: str = "connects") -> None:
+        seen = self._try(source, _SILENCE_S if outcome is Outcome.SHUT else _ANSWER_S)
+        greeting = f': "{seen.greeting}"' if seen.greeting else ""
+        self.narrator.tell(f"{source} {deed}", f"{seen.outcome.value}{greeting}")
+        if seen.outcome is not outcome:
+            raise ProcessFailedError(
+                f"the demo expected {outcome.value!r} here, and saw {seen.outcome.value!r}"
+            )

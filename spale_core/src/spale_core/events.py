@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: MIT
+"""What happens in the daemon that an administrator should know, as values; `log` turns them into lines.
+
+An event's `word` is the line's first word and its attributes, in order, are the line's ``key=value`` pairs;
+an attribute that is None or empty is left out.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, ClassVar
+
+from attrs import evolve, frozen
+
+from spale_core.model import NEVER_NS
+
+if TYPE_CHECKING:
+    from spale_core.model import Granted, Reason, Service, Source
+    from spale_core.model import Refused as RefusedDatagram
+
+
+class Level(enum.IntEnum):
+    """How much an event matters; the numbers are syslog's priorities."""
+
+    ERROR = 3
+    WARNING = 4
+    NOTICE = 5
+    INFO = 6
+    DEBUG = 7
+
+
+@frozen
+class Event:
+    """Something that happened. An event with `always` is logged whatever the log level is."""
+
+    word: ClassVar[str]
+    level: ClassVar[Level] = Level.INFO
+    always: ClassVar[bool] = False
+
+
+@frozen(kw_only=True)
+class Ready(Event):
+    """The daemon enforces and listens; `unbound_until` is set while the replay memory is lost."""
+
+    word: ClassVar[str] = "ready"
+    level: ClassVar[Level] = Level.NOTICE
+
+    interface: tuple[str, ...]
+    dataplane: str
+    mode: tuple[str, ...]
+    listen_port: int
+    services: tuple[Service, ...]
+    clients: int
+    pid: int
+    listener_pid: int
+    log_only: bool | None = None
+    unbound_until: str | None = None
+
+
+@frozen(kw_only=True)
+class Attached(Event):
+    """A program of ours is on an interface."""
+
+    word: ClassVar[str] = "attach"
+    level: ClassVar[Level] = Level.NOTICE
+
+    interface: str
+    mode: str
+    replaced: bool
+    note: str | None = None
+
+
+@frozen(kw_only=True)
+class Detached(Event):
+    """Our program is no longer on an interface: its ports are open."""
+
+    word: ClassVar[str] = "detach"
+    level: ClassVar[Level] = Level.NOTICE
+
+    interface: str
+
+
+@frozen(kw_only=True)
+class Grants(Event):
+    """A knock was honoured; windows in seconds, -1 never ends."""
+
+    word: ClassVar[str] = "granted"
+    level: ClassVar[Level] = Level.NOTICE
+    always: ClassVar[bool] = True
+
+    client: str
+    fingerprint: str
+    source: Source
+    services: tuple[Service, ...]
+    idle_s: int
+    grace_s: int
+    max_s: int
+
+
+@frozen(kw_only=True)
+class Expired(Event):
+    """What a client held for a source has run out."""
+
+    word: ClassVar[str] = "expired"
+
+    client: str
+    source: Source
+    services: tuple[Service, ...]
+
+
+@frozen(kw_only=True)
+class Refused(Event):
+    """`count` datagrams or packets were not let in; of several, the names are the last one's."""
+
+    word: ClassVar[str] = "refused"
+
+    reason: Reason
+    count: int
+    source: Source | None = None
+    last_source: Source | None = None
+    client: str | None = None
+    first_source: Source | None = None
+    detail: str | None = None
+
+
+@frozen(kw_only=True)
+class ListenerDied(Event):
+    """The listener has ended; another one is started after `restart_in_s` seconds."""
+
+    word: ClassVar[str] = "listener_died"
+    level: ClassVar[Level] = Level.ERROR
+
+    pid: int
+    cause: str
+    status: str
+    restart_in_s: float
+
+
+@frozen(kw_only=True)
+class ListenerReady(Event):
+    """A listener that was started anew reads the network."""
+
+    word: ClassVar[str] = "listener_ready"
+    level: ClassVar[Level] = Level.NOTICE
+
+    pid: int
+
+
+@frozen(kw_only=True)
+class Warned(Event):
+    """Something works, but perhaps not as meant."""
+
+    word: ClassVar[str] = "warning"
+    level: ClassVar[Level] = Level.WARNING
+
+    message: str
+
+
+@frozen(kw_only=True)
+class Failed(Event):
+    """Something did not work, and the daemon goes on."""
+
+    word: ClassVar[str] = "error"
+    level: ClassVar[Level] = Level.ERROR
+
+    doing: str
+    message: str
+
+
+@frozen(kw_only=True)
+class PluginBug(Event):
+    """A plugin raised what it may not; the datagram was refused as ``internal``."""
+
+    word: ClassVar[str] = "plugin_bug"
+    level: ClassVar[Level] = Level.ERROR
+
+    error: str
+    where: str
+
+
+@frozen(kw_only=True)
+class Exit(Event):
+    """The daemon ends; `open_with` is the command that opens the ports it leaves shut."""
+
+    word: ClassVar[str] = "exit"
+    level: ClassVar[Level] = Level.NOTICE
+
+    cause: str
+    attached: bool
+    open_with: str | None = None
+
+
+def granted(answer: Granted, client: str, fingerprint: str) -> Grants:
+    """Return the event for a claim of `client` that was honoured."""
+    first = answer.grants[0]
+    lifetime_ns = NEVER_NS if first.end_ns == NEVER_NS else first.end_ns - first.last_ns
+    return Grants(
+        client=client,
+        fingerprint=fingerprint,
+        source=first.source,
+        services=tuple(grant.service for grant in answer.grants),
+        idle_s=_seconds(first.idle_ns),
+        grace_s=_seconds(first.grace_ns),
+        max_s=_seconds(lifetime_ns),
+    )
+
+
+def refused(answer: RefusedDatagram, client: str | None) -> Refused:
+    """Return the event for something that the listener or the monitor refused."""
+    single = answer.count == 1
+    return Refused(
+        reason=answer.reason,
+        count=answer.count,
+        source=answer.source if single else None,
+        last_source=None if single else answer.source,
+        client=client,
+        first_source=answer.first_source,
+        detail=answer.detail or None,
+    )
+
+
+def merge_refused(held: Refused, new: Refused) -> Refused:
+    """Return one event for both, with the names of the newer one."""
+    last = new.last_source or new.source
+    return evolve(new, count=held.count + new.count, source=None, last_source=last)
+
+
+def _seconds(window_ns: int) -> int:
+    return -1 if window_ns == NEVER_NS else window_ns // 1_000_000_000

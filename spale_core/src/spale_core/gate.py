@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""May this claim come in at all? The questions that need no windows and no other claims.
+
+Each check returns a `Refused`, or None if it has no objection. The order of the checks is the monitor's
+(`reconcile`); it follows wire.md, "What the server does, in this order".
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+from spale_core.model import Reason, Refused
+
+if TYPE_CHECKING:
+    from spale_core.config.settings import ClientSettings
+    from spale_core.model import Claim, Moment, Source
+
+CLAIMS_PER_SECOND = 10
+"""How many claims of one client are judged in one second (spec.md, "Processes")."""
+
+_BROADCAST = IPv4Address("255.255.255.255")
+_NS_PER_S = 1_000_000_000
+
+
+class ClaimRate:
+    """Counts each client's claims, so that a listener that was taken over cannot flood the monitor."""
+
+    def __init__(self) -> None:
+        """Begin with no claims counted."""
+        self._counted: dict[int, tuple[int, int]] = {}
+
+    def check(self, claim: Claim, now: Moment) -> Refused | None:
+        """Count `claim`; refuse it if its client has had `CLAIMS_PER_SECOND` in this second."""
+        second = now.monotonic_ns // _NS_PER_S
+        counted_in, count = self._counted.get(claim.client, (second, 0))
+        if counted_in != second:
+            count = 0
+        self._counted[claim.client] = (second, count + 1)
+        if count < CLAIMS_PER_SECOND:
+            return None
+        return Refused(Reason.CLAIM_RATE, claim.source, claim.client)
+
+
+def check_expiry(claim: Claim, client: ClientSettings, now: Moment) -> Refused | None:
+    """Refuse a client whose time is over."""
+    if client.expires_unix_ms is None or now.unix_ms <= client.expires_unix_ms:
+        return None
+    return Refused(Reason.CLIENT_EXPIRED, claim.source, claim.client)
+
+
+def check_time(claim: Claim, now: Moment, max_skew_s: int) -> Refused | None:
+    """Refuse a time that is more than `max_skew_s` from the clock, in either direction alike."""
+    ahead_ms = claim.unix_ms - now.unix_ms
+    if abs(ahead_ms) <= max_skew_s * 1000:
+        return None
+    direction = "ahead" if ahead_ms > 0 else "behind"
+    detail = f"{abs(ahead_ms) / 1000:.3f} s {direction}"
+    return Refused(Reason.SKEW, claim.source, claim.client, detail=detail)
+
+
+def lost_until_unix_ms(started: Moment, max_skew_s: int, *, bound: bool) -> int:
+    """Return up to which time a datagram may have been used before the memory was lost at `started`.
+
+    An unbound one may come from a clock that is ahead. A bound one can at most be sent again from the very
+    address that it was made for.
+    """
+    return started.unix_ms if bound else started.unix_ms + max_skew_s * 1000
+
+
+def check_memory(claim: Claim, started: Moment, max_skew_s: int) -> Refused | None:
+    """Refuse what may have been used before the replay memory was lost."""
+    until_ms = lost_until_unix_ms(started, max_skew_s, bound=claim.bound)
+    if claim.unix_ms > until_ms:
+        return None
+    return Refused(Reason.MEMORY_LOST, claim.source, claim.client)
+
+
+def check_source(claim: Claim, client: ClientSettings) -> Refused | None:
+    """Refuse an address that no host has, and one that the client may not knock from."""
+    if not _is_host(claim.source):
+        return Refused(Reason.BAD_SOURCE, claim.source, claim.client)
+    address = claim.source.address
+    if client.sources and not any(address in network for network in client.sources):
+        return Refused(Reason.SOURCE_NOT_ALLOWED, claim.source, claim.client)
+    return None
+
+
+def check_services(claim: Claim, client: ClientSettings) -> Refused | None:
+    """Refuse the whole claim if it asks for one service that the client may not have."""
+    surplus = sorted(claim.services - client.services)
+    if not surplus and client.services:
+        return None
+    detail = ",".join(str(service) for service in surplus)
+    return Refused(Reason.SERVICES, claim.source, claim.client, detail=detail)
+
+
+def _is_host(source: Source) -> bool:
+    address = source.address
+    special = address.is_multicast or address.is_loopback or address.is_unspecified
+    return not special and address != _BROADCAST

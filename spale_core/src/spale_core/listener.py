@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: MIT
+"""The process that reads the network: no privileges, and nothing to say but the messages of `ipc`.
+
+It holds the server's private keys and the authenticators. It never blocks: what the monitor does not take in
+time is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import traceback
+from collections import deque
+from ipaddress import ip_address
+from pathlib import Path
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from spale_core import clock as clocks
+from spale_core import events, ipc, log, privilege
+from spale_core.config.files import read_trusted
+from spale_core.config.mistakes import BadValueError
+from spale_core.engine import Engine, Rules, Scheme
+from spale_core.errors import ConfigError
+from spale_core.model import Claim, Datagram, Reason, Refused, Source
+from spale_core.plugins import Plugins
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spale_core.clock import Clock
+    from spale_core.config.settings import Settings
+    from spale_core.ipc import Message
+    from spale_core.model import Moment
+    from spale_core.spawn import Plan
+
+ALIVE_INTERVAL_NS: Final = 1_000_000_000
+"""How often the listener says that its loop turns."""
+
+_QUEUE_LIMIT: Final = 1024
+_READS_PER_WAKEUP: Final = 64
+_IP_PKTINFO: Final = 8  # <linux/in.h>; the socket module does not name it
+_PKTINFO4 = Struct("=I4s4s")
+_PKTINFO6 = Struct("=16sI")
+
+
+def main(plan: Plan, channel: socket.socket, monitor_pid: int) -> int:
+    """Prepare while there are privileges, give them up, and read the network until the monitor is gone."""
+    schemes = _make_schemes(plan)
+    rules = Rules(plan.interfaces, plan.settings.max_skew_s, plan.settings.require_source_binding)
+    engine = Engine(schemes, rules, plan.seen)
+    loop = _Loop(engine, channel, plan.sockets, clocks.SystemClock())
+    privilege.drop(plan.identity, monitor_pid)
+    loop.run()
+    return 0
+
+
+def _make_schemes(plan: Plan) -> list[Scheme]:
+    """Read the server's keys and make an authenticator for each scheme that has clients."""
+    settings = plan.settings
+    plugins = Plugins(settings.auth, plan.plugins)
+    keys = [_read_key(path) for path in settings.server_keys]
+    schemes = []
+    for name in settings.auth:
+        scheme = plugins.auth_scheme(name)
+        members = _members(settings, name)
+        clients = [settings.clients[index].public_key for index in members]
+        schemes.append(Scheme(scheme.make_authenticator(keys, clients), members))
+    return schemes
+
+
+def _members(settings: Settings, scheme: str) -> tuple[int, ...]:
+    return tuple(index for index, client in enumerate(settings.clients) if client.auth == scheme)
+
+
+def _read_key(path: Path) -> bytes:
+    """Return the PEM text of a private key that nobody else may read or replace; raise ConfigError."""
+    try:
+        return read_trusted(path, secret=True)
+    except BadValueError as error:
+        raise ConfigError(f"{path}: SERVER_KEY: {error}") from error
+
+
+class _Loop:
+    """The listener's only loop: sockets in, messages out."""
+
+    def __init__(
+        self, engine: Engine, channel: socket.socket, sockets: Sequence[socket.socket], clock: Clock
+    ) -> None:
+        self._engine = engine
+        self._channel = channel
+        self._sockets = sockets
+        self._clock = clock
+        self._log = log.Log(log.write_to_stderr, clock)
+        self._queue: deque[bytes] = deque()
+        self._unsent: bytes | None = None
+        self._ready = False
+        self._next_tick_ns = 0
+        self._selector = selectors.DefaultSelector()
+        channel.settimeout(0)
+        self._selector.register(channel, selectors.EVENT_READ)
+
+    def run(self) -> None:
+        """Serve until the monitor is gone."""
+        try:
+            while True:
+                now = clocks.read(self._clock)
+                if now.monotonic_ns >= self._next_tick_ns:
+                    self._tick(now)
+                self._flush(now)
+                wait_s = max(0, self._next_tick_ns - self._clock.monotonic_ns()) / 1e9
+                for key, mask in self._selector.select(wait_s):
+                    self._serve(key, mask)
+        except (BrokenPipeError, ConnectionResetError, EOFError):
+            return
+
+    def _serve(self, key: selectors.SelectorKey, mask: int) -> None:
+        if key.fileobj is not self._channel:
+            self._read(key.data)
+        elif mask & selectors.EVENT_READ:
+            # The monitor says nothing after the fork: this can only be its end.
+            raise EOFError
+
+    def _tick(self, now: Moment) -> None:
+        self._next_tick_ns = now.monotonic_ns + ALIVE_INTERVAL_NS
+        if self._ready and len(self._queue) < _QUEUE_LIMIT:
+            self._put(ipc.Alive())
+            for refused in self._engine.summaries(now):
+                self._put(refused)
+        bug, self._engine.bug = self._engine.bug, None
+        if bug is not None:
+            self._log.emit(_describe(bug))
+
+    def _read(self, udp: socket.socket) -> None:
+        """Take a bounded number of datagrams in, so that no socket starves another."""
+        for _ in range(_READS_PER_WAKEUP):
+            try:
+                # One byte more than any datagram has: a longer one is then not of a good length.
+                payload, ancillary, _, address = udp.recvmsg(self._engine.longest + 1, 64)
+            except BlockingIOError:
+                return
+            now = clocks.read(self._clock)
+            message = self._engine.receive(_datagram(payload, ancillary, address), now)
+            if isinstance(message, Claim) and len(self._queue) >= _QUEUE_LIMIT:
+                message = self._engine.refuse(Refused(Reason.OVERLOAD, message.source, message.client), now)
+            if message is not None:
+                self._put(message)
+
+    def _put(self, message: Message) -> None:
+        self._queue.append(ipc.encode(message))
+
+    def _flush(self, now: Moment) -> None:
+        """Send as much as the channel takes, claims before tags."""
+        while True:
+            record = self._unsent or self._next_record(now)
+            self._unsent = record
+            if record is None:
+                break
+            try:
+                self._channel.send(record)
+            except BlockingIOError:
+                break
+            self._unsent = None
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unsent else 0)
+        if self._selector.get_key(self._channel).events != wanted:
+            self._selector.modify(self._channel, wanted)
+
+    def _next_record(self, now: Moment) -> bytes | None:
+        if self._queue:
+            return self._queue.popleft()
+        batch = self._engine.next_tags(now)
+        if batch is not None:
+            return ipc.encode(batch)
+        if self._ready:
+            return None
+        self._ready = True
+        for udp in self._sockets:
+            self._selector.register(udp, selectors.EVENT_READ, udp)
+        return ipc.encode(ipc.Ready())
+
+
+def _datagram(payload: bytes, ancillary: list[tuple[int, int, bytes]], address: tuple[str, int]) -> Datagram:
+    ifindex = _arrival(ancillary)
+    host = ip_address(address[0].partition("%")[0])
+    return Datagram(payload, Source.arrived(host, ifindex), address[1], ifindex)
+
+
+def _arrival(ancillary: list[tuple[int, int, bytes]]) -> int:
+    """Return the index of the interface that a datagram came in on, 0 if the kernel does not say."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
+            return int(_PKTINFO4.unpack(data)[0])
+        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+            return int(_PKTINFO6.unpack(data)[1])
+    return 0
+
+
+def _describe(bug: Exception) -> events.PluginBug:
+    """Name a plugin's bug by its place; its words might hold what was sealed."""
+    frames = traceback.extract_tb(bug.__traceback__)
+    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"
+    return events.PluginBug(error=type(bug).__name__, where=where)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""Tells the log what was decided, and what the kernel dropped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spale_core import events
+from spale_core.fingerprint import fingerprint
+from spale_core.model import Granted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from spale_core.config.settings import Settings
+    from spale_core.log import Log
+    from spale_core.model import Counter, Reason, Refused
+    from spale_core.reconcile import Ended
+
+
+class Reporter:
+    """Turns decisions and counters into events, with the clients' names."""
+
+    def __init__(self, settings: Settings, log: Log) -> None:
+        """Write to `log`; `settings` has the names."""
+        self._clients = settings.clients
+        self._log = log
+        self._counted: dict[Reason, int] = {}
+
+    def begin(self, counters: Mapping[Reason, Counter]) -> None:
+        """Take what is counted already as told."""
+        self._counted = {reason: counter.count for reason, counter in counters.items()}
+
+    def drops(self, counters: Mapping[Reason, Counter]) -> None:
+        """Tell what the kernel has dropped since the last call."""
+        for reason, counter in counters.items():
+            new = counter.count - self._counted.get(reason, 0)
+            self._counted[reason] = counter.count
+            if new > 0:
+                self._log.emit(events.Refused(reason=reason, count=new, last_source=counter.last_source))
+
+    def answers(self, answers: Iterable[Granted | Refused]) -> None:
+        """Tell what became of claims."""
+        for answer in answers:
+            if isinstance(answer, Granted):
+                client = self._clients[answer.claim.client]
+                print_ = fingerprint(client.public_key)
+                self._log.emit(events.granted(answer, client.name, print_))
+            else:
+                self.refused(answer)
+
+    def refused(self, refused: Refused) -> None:
+        """Tell what the listener or the monitor refused."""
+        name = None if refused.client is None else self._clients[refused.client].name
+        self._log.emit(events.refused(refused, name))
+
+    def ended(self, ended: Iterable[Ended]) -> None:
+        """Tell which grants have run out."""
+        for grant in ended:
+            event = events.Expired(client=grant.client, source=grant.source, services=grant.services)
+            self._log.emit(event)

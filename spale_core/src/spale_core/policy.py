@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""What a claim is worth: which grants with which windows, and what several clients' grants are together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spale_core.model import NEVER_NS, Grant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spale_core.config.settings import ClientSettings
+    from spale_core.model import Claim
+
+NEVER_S = -1
+"""How the configuration writes a window that never ends."""
+
+_NS_PER_S = 1_000_000_000
+
+
+def grants(claim: Claim, client: ClientSettings, now_ns: int) -> tuple[Grant, ...]:
+    """Return what `claim`, whose services the client may have, opens from `now_ns` on.
+
+    The client's own wish only narrows (spec.md, "Configuration").
+    """
+    idle_s, grace_s = windows_s(client.idle_s, client.grace_s, claim.idle_s)
+    return tuple(
+        Grant(
+            source=claim.source,
+            service=service,
+            last_ns=now_ns,
+            idle_ns=_window_ns(idle_s),
+            grace_ns=_window_ns(grace_s),
+            end_ns=NEVER_NS if client.max_s == NEVER_S else now_ns + client.max_s * _NS_PER_S,
+        )
+        for service in sorted(claim.services or client.services)
+    )
+
+
+def windows_s(idle_s: int, grace_s: int, wish_s: int) -> tuple[int, int]:
+    """Return the idle and the grace window in seconds, -1 for never; `wish_s` is the client's, 0 for none.
+
+    With a wish, idle = min(wish, the server's) and grace = min(the server's, wish).
+    """
+    if wish_s <= 0:
+        return idle_s, grace_s
+    return _narrowed_s(idle_s, wish_s), _narrowed_s(grace_s, wish_s)
+
+
+def union(shares: Sequence[Grant]) -> Grant:
+    """Return one grant that is LIVE while one of `shares` is, and else in GRACE while one of them is.
+
+    All are for one source and service, at least one is given, and none is DEAD. It holds as long as no packet
+    comes; after one the monitor's sweep makes the union anew.
+    """
+    if len(shares) == 1:
+        return shares[0]
+    last_ns = max(share.last_ns for share in shares)
+    return Grant(
+        source=shares[0].source,
+        service=shares[0].service,
+        last_ns=last_ns,
+        idle_ns=_until_to_window_ns(max(_until_ns(s, s.idle_ns) for s in shares), last_ns),
+        grace_ns=_until_to_window_ns(max(_until_ns(s, s.grace_ns) for s in shares), last_ns),
+        end_ns=max(share.end_ns for share in shares),
+    )
+
+
+def touched(share: Grant, packet_ns: int) -> bool:
+    """Tell whether a packet let in at `packet_ns` extends `share`: it was LIVE or in GRACE then."""
+    if packet_ns <= share.last_ns or packet_ns >= share.end_ns:
+        return False
+    return packet_ns <= max(_until_ns(share, share.idle_ns), _until_ns(share, share.grace_ns))
+
+
+def _until_ns(share: Grant, window_ns: int) -> int:
+    """Return the last moment of a window of `share`, its end taken into account."""
+    if window_ns == NEVER_NS:
+        return NEVER_NS if share.end_ns == NEVER_NS else share.end_ns - 1
+    return min(share.last_ns + window_ns, share.end_ns if share.end_ns == NEVER_NS else share.end_ns - 1)
+
+
+def _until_to_window_ns(until_ns: int, last_ns: int) -> int:
+    return NEVER_NS if until_ns == NEVER_NS else max(0, until_ns - last_ns)
+
+
+def _narrowed_s(server_s: int, wish_s: int) -> int:
+    return wish_s if server_s == NEVER_S else min(server_s, wish_s)
+
+
+def _window_ns(window_s: int) -> int:
+    return NEVER_NS if window_s == NEVER_S else window_s * _NS_PER_S

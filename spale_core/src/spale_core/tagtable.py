@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""The tags that the kernel should know, from what the listener sends (spec.md, "Processes")."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spale_core import epochs
+from spale_core.ipc import IpcError
+
+if TYPE_CHECKING:
+    from spale_core.ipc import TagBatch
+    from spale_core.model import KernelTag, Moment, Tag
+
+MAX_EPOCHS = 12
+"""Tags at most per client and server key: what fits with the greatest skew."""
+
+_STEP_NS = 250_000_000
+"""A wall clock that moved this much against CLOCK_MONOTONIC was stepped."""
+
+
+class TagTable:
+    """Collects batches into whole epochs and turns those into kernel tags."""
+
+    def __init__(self, clients: int, server_keys: int, max_skew_s: int) -> None:
+        """Begin with no tags, for that many configured clients and server keys."""
+        self._clients = clients
+        self._server_keys = server_keys
+        self._max_skew_s = max_skew_s
+        self._open: tuple[int, dict[tuple[int, int], Tag]] | None = None
+        self._epochs: dict[int, list[Tag]] = {}
+        self._offset_ns: int | None = None
+        self._changed = False
+
+    def restart(self) -> None:
+        """Forget the epoch that a listener which is gone has left unfinished."""
+        self._open = None
+
+    def add(self, batch: TagBatch, now: Moment) -> None:
+        """Take a batch in; raise IpcError for tags that no listener of ours would send."""
+        epoch, tags = self._open or (batch.epoch, {})
+        if epoch != batch.epoch:
+            raise IpcError("tags of an epoch before the last one was complete")
+        for tag in batch.tags:
+            self._check(tag, tags)
+            tags[tag.client, tag.server_key] = tag
+        self._open = (epoch, tags)
+        if batch.last:
+            self._open = None
+            self._complete(epoch, list(tags.values()), now)
+
+    def is_stale(self, now: Moment) -> bool:
+        """Tell whether the kernel should be given the tags anew: new ones, or the clock was stepped."""
+        if self._offset_ns is None or abs(epochs.wall_offset_ns(now) - self._offset_ns) > _STEP_NS:
+            return True
+        return self._changed
+
+    def covers(self, now: Moment) -> bool:
+        """Tell whether the tags of every epoch that is wanted now are there."""
+        return all(epoch in self._epochs for epoch in epochs.wanted(now.unix_ms, self._max_skew_s))
+
+    def kernel_tags(self, now: Moment) -> list[KernelTag]:
+        """Return the tags as the kernel must have them now; `is_stale` is then False until something changes.
+
+        Of two clients' equal tags the first is kept: one map entry cannot hold two mac keys (one in 2^64).
+        """
+        self._offset_ns = epochs.wall_offset_ns(now)
+        self._changed = False
+        self._prune(now)
+        unique: dict[bytes, KernelTag] = {}
+        for tags in self._epochs.values():
+            for tag in tags:
+                unique.setdefault(tag.tag, epochs.kernel_tag(tag, self._offset_ns, self._max_skew_s))
+        return list(unique.values())
+
+    def _check(self, tag: Tag, known: dict[tuple[int, int], Tag]) -> None:
+        if tag.client >= self._clients or tag.server_key >= self._server_keys:
+            raise IpcError("a tag of a client or server key that is not configured")
+        if (tag.client, tag.server_key) in known:
+            raise IpcError("a second tag of one client, server key and epoch")
+
+    def _complete(self, epoch: int, tags: list[Tag], now: Moment) -> None:
+        wanted = epochs.wanted(now.unix_ms, self._max_skew_s)
+        # The clock may have been stepped since the listener looked at it: such an epoch is no crime.
+        if epoch not in wanted or self._epochs.get(epoch) == tags:
+            return
+        self._epochs[epoch] = tags
+        self._changed = True
+
+    def _prune(self, now: Moment) -> None:
+        wanted = epochs.wanted(now.unix_ms, self._max_skew_s)
+        self._epochs = {epoch: tags for epoch, tags in self._epochs.items() if epoch in wanted}
+        if len(self._epochs) > MAX_EPOCHS:
+            raise IpcError(f"more than {MAX_EPOCHS} tags of one client and server key")

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""A dataplane without a kernel: the rule for grants in Python (spec.md, "The packet's way in")."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from spale_core.errors import DataplaneError
+from spale_core.model import NEVER_NS, Attachment, AttachMode, Counter, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from spale_core.clock import Clock
+    from spale_core.interfaces import DataplaneSettings
+    from spale_core.model import Grant, KernelTag, Network, Service, Source
+
+
+class Packet(enum.Enum):
+    """What a packet to a protected service is, by its TCP flags; one of UDP is NEW."""
+
+    NEW = "SYN alone"
+    END = "FIN or RST, no SYN"
+    OTHER = "none of SYN, FIN and RST"
+    ODD = "SYN with others"
+
+
+class FakeDataplane:
+    """A `spale_core.interfaces.Dataplane` that judges the packets a test gives it; it has no sessions."""
+
+    def __init__(self, settings: DataplaneSettings, clock: Clock) -> None:
+        """Begin with nothing protected, nothing granted, nothing attached."""
+        self._settings = settings
+        self._clock = clock
+        self._grants: dict[tuple[Source, Service], Grant] = {}
+        self._counters: dict[Reason, Counter] = {}
+        self._always: tuple[Network, ...] = ()
+        self.services: frozenset[Service] = frozenset()
+        self.tags: frozenset[KernelTag] = frozenset()
+        self.attached: list[Attachment] = []
+
+    def set_services(self, services: Iterable[Service]) -> None:
+        """Protect exactly `services`."""
+        self.services = frozenset(services)
+
+    def set_always_allow(self, prefixes: Iterable[Network]) -> None:
+        """Let exactly these prefixes in without a knock."""
+        self._always = tuple(prefixes)
+
+    def set_tags(self, tags: Iterable[KernelTag]) -> None:
+        """Recognise exactly `tags`."""
+        wanted = frozenset(tags)
+        if len(self.tags | wanted) > self._settings.max_tags:
+            raise DataplaneError("too many tags")
+        self.tags = wanted
+
+    def allow(self, grants: Sequence[Grant]) -> None:
+        """Install or replace `grants`, all or none."""
+        new = {(grant.source, grant.service): grant for grant in grants}
+        if len(self._grants | new) > self._settings.max_grants:
+            raise DataplaneError("too many grants")
+        self._grants.update(new)
+
+    def revoke(self, keys: Iterable[tuple[Source, Service]]) -> None:
+        """Remove the grants of `keys`."""
+        for key in keys:
+            self._grants.pop(key, None)
+
+    def installed(self) -> Iterable[Grant]:
+        """Return the grants, with `last_ns` as packets have moved it."""
+        return list(self._grants.values())
+
+    def counters(self) -> Mapping[Reason, Counter]:
+        """Return the drops by reason."""
+        return dict(self._counters)
+
+    def attach(self, interfaces: Sequence[str]) -> Sequence[Attachment]:
+        """Pretend to be on `interfaces`, all or none; those called ``missing…`` are not there."""
+        if any(name.startswith("missing") for name in interfaces):
+            raise DataplaneError("no such interface")
+        self.attached = [
+            Attachment(name, index, AttachMode.TCX) for index, name in enumerate(interfaces, start=1)
+        ]
+        return self.attached
+
+    def detach(self) -> None:
+        """Pretend to be nowhere."""
+        self.attached = []
+
+    def close(self) -> None:
+        """Do nothing: what is attached stays so."""
+
+    def receive(self, source: Source, service: Service, packet: Packet = Packet.NEW) -> bool:
+        """Judge a packet from `source` to `service` now; return whether it passes."""
+        if service not in self.services or self._is_always_allowed(source):
+            return True
+        now_ns = self._clock.monotonic_ns()
+        grant = self._grants.get((source, service))
+        reason = judge(grant, packet, now_ns)
+        if reason is None and grant is not None:
+            self._grants[source, service] = evolve(grant, last_ns=now_ns)
+        elif reason is not None:
+            self.drop(reason, source)
+        return reason is None or self._settings.log_only
+
+    def drop(self, reason: Reason, source: Source) -> None:
+        """Count a drop, as the kernel would."""
+        before = self._counters.get(reason, Counter(0, None))
+        self._counters[reason] = Counter(before.count + 1, source)
+
+    def _is_always_allowed(self, source: Source) -> bool:
+        return any(source.address in prefix for prefix in self._always)
+
+
+def judge(grant: Grant | None, packet: Packet, now_ns: int) -> Reason | None:
+    """Return why a packet is dropped at `now_ns`, None if it passes and moves ``last_ns``."""
+    age_ns = max(0, now_ns - grant.last_ns) if grant else 0
+    dead = grant is None or (grant.end_ns != NEVER_NS and now_ns >= grant.end_ns)
+    if grant is not None and not dead and age_ns <= grant.idle_ns:
+        return None
+    if packet is Packet.ODD:
+        return Reason.BAD_FLAGS
+    if grant is not None and not dead and age_ns <= grant.grace_ns:
+        return None if packet is Packet.NEW else Reason.GRANT_GRACE
+    return Reason.NO_GRANT if grant is None else Reason.GRANT_DEAD

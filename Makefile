@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+#
+# Each target sets up what is missing (tools/setup.sh) and then does its work; nothing else is needed first.
+
+DATAPLANE ?= tc
+SESSIONS ?= lint typecheck unit property kernel e2e docs
+
+.PHONY: help demo test venv lock clean
+
+help:
+	@echo 'make demo   see a port open to the one who knocks, and to nobody else   (root; DATAPLANE=xdp)'
+	@echo 'make test   check everything: $(SESSIONS)'
+	@echo 'make venv   only set up, so that .venv/bin/spale and .venv/bin/nox run'
+	@echo 'make lock   pin the newest packages that requirements/*.in allow'
+	@echo 'make clean  remove what the others made'
+
+demo:
+	@test "$$(id -u)" = 0 || { echo 'make demo: needs root, for namespaces and eBPF: sudo make demo' >&2; exit 77; }
+	@tools/setup.sh demo
+	@.venv/bin/spale demo --dataplane $(DATAPLANE)
+
+test: venv
+	@.venv/bin/nox --session $(SESSIONS)
+
+venv:
+	@tools/setup.sh dev
+
+lock: venv
+	@.venv/bin/nox --session lock
+
+clean:
+	@$(MAKE) --no-print-directory -C bpf clean
+	rm -rf .venv .nox .mypy_cache .ruff_cache .pytest_cache .hypothesis site dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""The checks, by name: `.venv/bin/nox -s NAME` after `make venv`.
+
+All run in .venv, whichever nox runs them; only `lock` needs the network.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "typecheck", "unit", "property", "kernel", "e2e", "docs"]
+
+BIN = Path(__file__).parent / ".venv" / "bin"
+DISTRIBUTIONS = ("bpf", "spale_core", "spale_crypto_hpke", "spale_tc", "spale_xdp")
+SHELL_SCRIPTS = ("tools/setup.sh", ".ci/run")
+
+
+def tool(session: nox.Session, name: str, *arguments: str) -> None:
+    """Run the program `name` of .venv."""
+    session.run(str(BIN / name), *arguments)
+
+
+def pytest(session: nox.Session, *arguments: str) -> None:
+    """Run tests, and whatever the caller wrote behind `--`; the closing lines of pytest stay visible."""
+    tool(session, "pytest", *arguments, *session.posargs)
+
+
+def objects(session: nox.Session) -> None:
+    """Build the kernel programs, if they are older than their source."""
+    session.run("make", "--no-print-directory", "--silent", "-C", "bpf")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check every rule of ruff, its formatting, and the shell scripts."""
+    tool(session, "ruff", "check", "--quiet")
+    tool(session, "ruff", "format", "--check", "--quiet")
+    tool(session, "shellcheck", *SHELL_SCRIPTS)
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    """Check the types of what is shipped, strictly."""
+    tool(session, "mypy")
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """Test what needs neither root nor a kernel: units, contracts, vectors, the repository itself."""
+    pytest(session, "-n", "2", "tests/unit", "tests/contract", "tests/vectors", "tests/repo")
+
+
+@nox.session(name="property")
+def property_(session: nox.Session) -> None:
+    """Try random input against the promises that must always hold."""
+    pytest(session, "-n", "2", "tests/property")
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Feed the parsers random bytes for long; not part of `make test`."""
+    pytest(session, "--hypothesis-profile=deep", "--timeout=600", "tests/property", "tests/fuzz")
+
+
+@nox.session
+def bpf(session: nox.Session) -> None:
+    """Build the kernel programs from nothing; a warning is an error."""
+    session.run("make", "--no-print-directory", "-C", "bpf", "clean", "all")
+
+
+@nox.session
+def kernel(session: nox.Session) -> None:
+    """Test the programs in the running kernel: packets in, verdicts out."""
+    objects(session)
+    pytest(session, "tests/kernel")
+
+
+@nox.session
+def e2e(session: nox.Session) -> None:
+    """Test real daemons and real clients between network namespaces."""
+    objects(session)
+    pytest(session, "tests/e2e")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Print what it costs, in the kernel and from end to end; as root, not part of `make test`."""
+    objects(session)
+    tool(session, "python", "tests/bench/kernel_ns.py")
+    for dataplane in ("tc", "xdp"):
+        tool(session, "python", "tests/bench/end_to_end.py", dataplane)
+
+
+@nox.session
+def abi(session: nox.Session) -> None:
+    """Generate spale_bpf/_abi.py from the objects' BTF."""
+    session.run("make", "--no-print-directory", "--silent", "-C", "bpf", "abi", f"PYTHON={BIN / 'python'}")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation, where a broken link is an error, and the next changelog."""
+    tool(session, "mkdocs", "--quiet", "build", "--strict")
+    tool(session, "towncrier", "build", "--draft", "--version", "next")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Show the story of a port, as root; arguments behind `--` go to `spale demo`."""
+    objects(session)
+    tool(session, "spale", "demo", *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build a wheel of each distribution into dist/."""
+    objects(session)
+    for distribution in DISTRIBUTIONS:
+        with session.chdir(distribution):
+            tool(session, "hatchling", "build", "--target", "wheel", "--directory", "../dist")
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Pin the newest packages that requirements/*.in allow; needs the network."""
+    for name in ("base", "dev"):
+        tool(
+            session,
+            "uv",
+            "pip",
+            "compile",
+            "--quiet",
+            "--upgrade",
+            "--universal",
+            "--python-version=3.11",
+            "--generate-hashes",
+            "--no-emit-index-url",
+            "--no-annotate",
+            "--custom-compile-command=make lock",
+            *(() if name == "base" else ("--constraint=requirements/base.txt",)),
+            f"--output-file=requirements/{name}.txt",
+            f"requirements/{name}.in",
+        )

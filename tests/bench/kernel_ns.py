@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""What a packet costs in the kernel: nanoseconds over a program of the same kind that does nothing.
+
+BPF_PROG_TEST_RUN, a million repetitions, the median of nine runs; the verdict is checked before. Run it alone:
+``sudo .venv/bin/python tests/bench/kernel_ns.py``.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+sys.path.append(str(Path(__file__).parents[1] / "kernel"))  # when it is run alone
+
+import knock
+import packets as p
+import rig
+from rig import NEVER, SECOND, Entry, Rig
+from spale_bpf import _abi, libbpf
+from spale_bpf._abi import Flag, Reason, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+REPEATS = 1_000_000
+RUNS = 9
+
+PROTECTED, SPA, OPEN = 22, 55555, 8080
+KINDS = {Entry.TC_ETH: "selftest_tc", Entry.XDP: "selftest_xdp"}
+
+
+class Case(NamedTuple):
+    """A packet with the reason it meets in a state that `prepare` makes; None: it passes."""
+
+    name: str
+    frame: bytes
+    reason: Reason | None
+    prepare: Callable[[Rig], None] = lambda _: None
+
+
+class Cost(NamedTuple):
+    """A measured case, in nanoseconds over the program that does nothing."""
+
+    entry: Entry
+    name: str
+    ns: int
+
+
+def _protect(loaded: Rig) -> None:
+    loaded.reset()
+    loaded.service(PROTECTED, Service.TCP)
+    loaded.service(SPA, Service.SPA)
+    loaded.tag(knock.TAG, knock.MAC_KEY, 0, NEVER)
+
+
+def _granting(family: int) -> Callable[[Rig], None]:
+    def prepare(loaded: Rig) -> None:
+        grant = _abi.Grant(rig.now_ns(), 3600 * SECOND, 0, NEVER)
+        loaded.grant(rig.client(family), p.TCP, PROTECTED, grant)
+
+    return prepare
+
+
+def _allowing(family: int) -> Callable[[Rig], None]:
+    def prepare(loaded: Rig) -> None:
+        loaded.settings(Flag.ALWAYS_ALLOW)
+        loaded.always_allow(family, rig.client(family), 120)
+
+    return prepare
+
+
+def cases() -> Iterator[Case]:
+    """Return what is timed; a knock that passes is not, as the kernel takes it once."""
+    junk = bytes(8) + bytes(_abi.SPA_LEN - 8)
+    wrong_mac = knock.knock()[:8] + bytes(8) + knock.BODY
+    for family in (4, 6):
+        frame = _framing(family)
+        yield Case(f"unprotected TCP, IPv{family}", frame(p.tcp(OPEN, p.ACK), p.TCP), None)
+        yield Case(f"unprotected UDP, IPv{family}", frame(p.udp(OPEN, bytes(64)), p.UDP), None)
+        syn = frame(p.tcp(PROTECTED, p.SYN), p.TCP)
+        yield Case(f"SYN dropped, IPv{family}", syn, Reason.NO_GRANT)
+        data = frame(p.tcp(PROTECTED, p.ACK, bytes(64)), p.TCP)
+        yield Case(f"live grant, IPv{family}", data, None, _granting(family))
+        yield Case(f"always allowed, IPv{family}", syn, None, _allowing(family))
+        yield Case(f"junk at the SPA port, IPv{family}", frame(p.udp(SPA, junk), p.UDP), Reason.UNKNOWN_TAG)
+        yield Case(f"wrong mac, IPv{family}", frame(p.udp(SPA, wrong_mac), p.UDP), Reason.BAD_MAC)
+    yield Case("ARP", p.ethernet(bytes(28), p.ETH_ARP), None)
+
+
+def _framing(family: int) -> Callable[[bytes, int], bytes]:
+    def frame(payload: bytes, protocol: int) -> bytes:
+        if family == 4:
+            return p.ethernet(p.ipv4(payload, protocol), p.ETH_IPV4)
+        return p.ethernet(p.ipv6(payload, protocol), p.ETH_IPV6)
+
+    return frame
+
+
+def timed(fd: int, frame: bytes) -> float:
+    """Return the median of the nanoseconds that a program takes for a packet."""
+    return statistics.median(libbpf.prog_test_run(fd, frame, REPEATS).duration_ns for _ in range(RUNS))
+
+
+def measure(entry: Entry) -> Iterator[Cost]:
+    """Time every case; raise AssertionError where the verdict is not the expected one."""
+    with libbpf.Object.open((rig.BUILD / "spale_selftest.bpf.o").read_bytes(), "selftest") as nothing:
+        nothing.load()
+        idle = nothing.program_fd(KINDS[entry])
+        with Rig(entry) as loaded:
+            for case in cases():
+                _protect(loaded)
+                case.prepare(loaded)
+                outcome = loaded.run(case.frame)
+                assert tuple(outcome.counted) == ((case.reason,) if case.reason else ()), case.name
+                assert outcome.passed == (case.reason is None), case.name
+                over = timed(loaded.fd, case.frame) - timed(idle, case.frame)
+                yield Cost(entry, case.name, round(over))
+
+
+def report() -> Iterator[str]:
+    """Return the lines of the report, each when it is known."""
+    yield f"ns per packet over a no-op program ({REPEATS:,} repetitions, median of {RUNS})"
+    for entry in KINDS:
+        for cost in measure(entry):
+            yield f"{entry.name:8}{cost.name:32}{cost.ns:5}"
+
+
+if __name__ == "__main__":
+    for line in report():
+        print(line, flush=True)  # noqa: T201 - what a benchmark is for

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""Every dataplane passes one contract: the fake, and the kernel's by either way in."""
+
+from __future__ import annotations
+
+import pytest
+
+import spale_tc.attach
+import spale_xdp.attach
+from spale_core.demo.stage import Namespace
+from spale_core.testing import DataplaneContract, FakeClock, FakeDataplane
+
+DOOR = "door0"
+
+
+class TestFake(DataplaneContract):
+    """The dataplane that the core's own tests use."""
+
+    def make(self, settings):
+        """Return a fake."""
+        return FakeDataplane(settings, FakeClock())
+
+
+class OnDoor(DataplaneContract):
+    """A kernel's dataplane, with one end of a cable in a namespace of its own to attach to."""
+
+    interface = DOOR
+
+    @pytest.fixture(autouse=True)
+    def _in_namespace(self):
+        inside, outside = Namespace(), Namespace()
+        try:
+            inside.cable(DOOR, outside, "knock0")
+            with inside.inside():
+                yield
+        finally:
+            outside.close()
+            inside.close()
+
+
+@pytest.mark.kernel
+class TestTc(OnDoor):
+    """TC, by TCX or clsact as the kernel has it."""
+
+    def make(self, settings):
+        """Return a loaded program."""
+        return spale_tc.attach.make(settings)
+
+
+@pytest.mark.kernel
+class TestXdp(OnDoor):
+    """XDP, native on a veth."""
+
+    def make(self, settings):
+        """Return a loaded program."""
+        return spale_xdp.attach.make(settings)

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""Houses (see house.py) for the tests here, and who their guests are.
+
+Houses are shared between tests, for starting a daemon takes a while; what keeps the tests apart is that every
+guest comes from an address of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from house import ALL, SPA_PORT, House, Keyring
+
+from spale_core.demo.processes import run_tool, until
+from spale_core.demo.stage import DOOR, Stage
+
+CLIENTS = {
+    "anna": {},
+    "usher": {"PORTS": "22/tcp"},
+    "brief": {"IDLE_SEC": 2, "GRACE_SEC": 0},
+    "patient": {"IDLE_SEC": 1, "GRACE_SEC": 2},
+    "mayfly": {"MAX_SEC": 2},
+}
+ENFORCERS = {
+    "tc": {"DATAPLANE": "tc"},
+    "xdp-native": {"DATAPLANE": "xdp", "XDP_MODE": "native"},
+    "xdp-generic": {"DATAPLANE": "xdp", "XDP_MODE": "generic"},
+}
+
+
+@pytest.fixture(scope="session")
+def keyring(tmp_path_factory):
+    """Return keys for everybody, made once."""
+    folder = tmp_path_factory.mktemp("keys")
+    with Stage() as stage:
+        for server in ("server", "elsewhere"):
+            run_tool(stage.server, "spale_core.cli.keygen", "server", "--out", str(folder / server))
+        made = [(name, "server") for name in (*CLIENTS, "stranger")] + [("lost", "elsewhere")]
+        for name, server in made:
+            public = folder / server / "server.key.pub"
+            options = ("--name", name, "--bundle", "--server-pub", str(public))
+            folders = ("--out", str(folder / "private"))
+            run_tool(stage.client, "spale_core.cli.keygen", "client", *options, *folders)
+    (folder / "clients").mkdir(mode=0o700)
+    for name in (*CLIENTS, "lost"):
+        shutil.copy(folder / "private" / f"{name}.pem", folder / "clients")
+    return Keyring(folder)
+
+
+def _base_config(keyring):
+    per_client = {
+        f"{name.upper()}_{key}": value for name, changes in CLIENTS.items() for key, value in changes.items()
+    }
+    return {
+        "IFACE": DOOR,
+        "LISTEN_PORT": SPA_PORT,
+        "PROTECTED_PORTS": ",".join(map(str, ALL)),
+        "SERVER_KEY": keyring.server_key,
+        "CLIENTS_DIR": keyring.folder / "clients",
+        "STATE_DIR": keyring.folder / "state",
+        "SPA_RL_RATE": 0,
+        **per_client,
+    }
+
+
+@contextmanager
+def _house(keyring, folder, enforcer):
+    with Stage(network4="198.18.0.0/16", network6="2001:db8::/32") as stage:
+        house = House(stage, folder, keyring, {**_base_config(keyring), **ENFORCERS[enforcer]})
+        try:
+            house.open_shop()
+            yield house
+        finally:
+            house.close()
+
+
+@pytest.fixture(scope="session", params=ENFORCERS)
+def enforcer(request):
+    """Return the name of one way to enforce; a test that asks for it runs with each."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def guarded(keyring, enforcer, tmp_path_factory):
+    """Return a house whose daemon runs, shared by all tests that leave it running."""
+    with _house(keyring, tmp_path_factory.mktemp(enforcer), enforcer) as house:
+        house.guard()
+        yield house
+
+
+@pytest.fixture
+def house(keyring, enforcer, tmp_path):
+    """Return a house of the test's own, unguarded as yet."""
+    with _house(keyring, tmp_path, enforcer) as house:
+        yield house
+
+
+@pytest.fixture
+def tc_house(keyring, tmp_path):
+    """Return a house of the test's own, to be guarded by tc: for what no enforcer has a part in."""
+    with _house(keyring, tmp_path, "tc") as house:
+        yield house
+
+
+@pytest.fixture(params=(4, 6), ids=("ipv4", "ipv6"))
+def family(request):
+    """Return a version of IP; a test that asks for it runs with each."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def wait_until():
+    """Return a function that lets the time run up to a moment of time.monotonic."""
+
+    def wait(moment):
+        until(lambda: time.monotonic() >= moment, max(0.0, moment - time.monotonic()) + 1)
+
+    return wait
+
+
+def pytest_collection_modifyitems(items):
+    """Mark everything here as needing root and a kernel with BPF."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker("kernel")

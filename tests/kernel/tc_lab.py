@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of the TC enforcer share."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import contextmanager
+
+from lab import FLOODED, settings
+
+from spale_bpf import libbpf
+from spale_tc import filters
+from spale_tc.attach import make
+
+OURS = "spale_tc_eth"
+
+
+@contextmanager
+def dataplane(**options):
+    """Load one that drops what floods; closing it leaves its programs attached."""
+    made = make(settings(), **options)
+    made.set_services({FLOODED})
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def without_tcx(_):
+    """Stand for a kernel before 6.6."""
+    return False
+
+
+def attached(door):
+    """Return the ids of all programs on a door: the chain's, then the filters'."""
+    index = socket.if_nametoindex(door)
+    return [*libbpf.prog_query(index), *(found.program_id for found in filters.bpf_filters(index))]

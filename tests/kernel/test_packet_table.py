@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""One table of packets through every program, by BPF_PROG_TEST_RUN: one verdict, one reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import rows_grants
+import rows_headers
+import rows_sources
+import rows_spa
+import table
+from rig import Entry, Rig
+from spale_bpf._abi import Flag, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from table import Row
+
+pytestmark = pytest.mark.kernel
+
+ROWS = (*rows_grants.ROWS, *rows_headers.ROWS, *rows_sources.ROWS, *rows_spa.ROWS)
+
+
+@pytest.fixture(scope="module", params=list(Entry), ids=lambda entry: entry.name.lower())
+def loaded(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """Return each program in turn, loaded once."""
+    with Rig(request.param) as rig:
+        yield rig
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
+def test_verdict_and_reason(row: Row, loaded: Rig) -> None:
+    """A packet gets the verdict of its row, and exactly its reason is counted."""
+    if loaded.entry not in row.how:
+        pytest.skip("not for this kind of device")
+    if not loaded.builds(row.frame):
+        pytest.skip("BPF_PROG_TEST_RUN cannot make it; test_real_frames.py has its like")
+    table.check(row, loaded)
+
+
+def test_log_only_passes_all(loaded: Rig) -> None:
+    """With LOG_ONLY every packet of the table passes, and is counted as it would have been dropped."""
+    loaded.flags = Flag.LOG_ONLY
+    try:
+        for row in ROWS:
+            if loaded.entry in row.how and loaded.builds(row.frame):
+                table.check(row, loaded)
+    finally:
+        loaded.flags = Flag(0)
+
+
+def test_every_reason_has_a_row() -> None:
+    """No reason for a drop is without its row; INTERNAL needs broken maps and has its own test."""
+    dropped = {reason for reason in Reason if not reason.name.startswith("PASS_")}
+    assert {row.reason for row in ROWS if row.reason} == dropped - {Reason.INTERNAL}
+
+
+def test_names_are_unique() -> None:
+    """A name leads to one row."""
+    assert len({row.name for row in ROWS}) == len(ROWS)

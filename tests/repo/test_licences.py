@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""Whose terms each file is under: an SPDX line in it, or a line in REUSE.toml for it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TAG = re.compile(r"SPDX-License-Identifier: (?P<licence>[\w.\-]+)")
+KERNEL_PROGRAMS = ("bpf/*.c", "bpf/*.h", "bpf/include/*.h")
+
+
+def declared(text: str) -> str | None:
+    """Return the licence that one of the first two lines names (a script's first is its #! line)."""
+    found = TAG.search("\n".join(text.splitlines()[:2]))
+    return found["licence"] if found else None
+
+
+def elsewhere(root: Path) -> list[str]:
+    """Return the patterns of the files whose licence REUSE.toml states."""
+    listed = tomllib.loads((root / "REUSE.toml").read_text(encoding="utf-8"))["annotations"]
+    return [pattern for annotation in listed for pattern in annotation["path"]]
+
+
+def test_every_file_states_its_licence(texts: dict[str, str], root: Path) -> None:
+    """A file begins with its SPDX line, unless it cannot hold one and REUSE.toml states it."""
+    patterns = [*elsewhere(root), "LICENSES/*", "REUSE.toml"]
+    bare = [name for name, text in texts.items() if declared(text) is None]
+    assert not [name for name in bare if not any(fnmatch(name, pattern) for pattern in patterns)]
+
+
+def test_licences_are_the_two(texts: dict[str, str]) -> None:
+    """The kernel programs are GPL-2.0-only, everything else is MIT."""
+    for name, text in texts.items():
+        kernel = any(fnmatch(name, pattern) for pattern in KERNEL_PROGRAMS)
+        assert declared(text) in {None, "GPL-2.0-only" if kernel else "MIT"}, name
+
+
+def test_every_named_licence_is_there(root: Path) -> None:
+    """The text of both licences is in LICENSES/."""
+    assert {path.name for path in (root / "LICENSES").iterdir()} == {"MIT.txt", "GPL-2.0-only.txt"}
+
+
+def test_reuse_patterns_match_something(texts: dict[str, str], root: Path) -> None:
+    """REUSE.toml names no files that are gone."""
+    assert not [pattern for pattern in elsewhere(root) if not any(fnmatch(name, pattern) for name in texts)]

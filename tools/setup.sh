@@ -1,0 +1,203 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Set up whatever is missing to run spale from this folder: `tools/setup.sh demo` what `make demo` needs,
+# `tools/setup.sh dev` what `make test` needs. The Makefile calls it each time; when nothing is missing it
+# only looks, and is done in a fraction of a second.
+#
+#   system packages   by apt-get where it is there and we are root; else it says which, and stops
+#   .venv             of the first Python 3.11 to 3.13 it finds (PYTHON=... chooses another)
+#   PyPI packages     exactly those of requirements/, hashes checked
+#   kernel objects    make -C bpf
+#   distributions     the five of this repository, editable
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly VENV=.venv
+readonly DISTRIBUTIONS=(bpf spale_core spale_crypto_hpke spale_tc spale_xdp)
+readonly PROFILE=${1:?demo or dev}
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { say "$@"; exit 1; }
+
+# Run a command up to four times, waiting 5, 10 and 20 s in between: networks and apt's locks recover.
+with_retries() {
+    local wait_s
+    for wait_s in 5 10 20; do
+        "$@" && return
+        say "failed: $1; again in $wait_s s"
+        sleep "$wait_s"
+    done
+    "$@"
+}
+
+# --- Python ---------------------------------------------------------------------------------------------
+
+# Whether $1 is a Python that spale supports and that can make a virtual environment.
+suits() {
+    "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+}
+
+# Print the first Python that suits. Version managers put names on the PATH that do not run, so each is tried.
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        suits "$candidate" && { echo "$candidate"; return; }
+    done
+    return 1
+}
+
+# --- system packages ------------------------------------------------------------------------------------
+
+# The command $1, also where only root's PATH has it.
+has_command() { PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null; }
+
+# Print a bpftool that runs. Ubuntu's /usr/sbin/bpftool is a wrapper that wants the running kernel's own package.
+find_bpftool() {
+    local candidate
+    for candidate in bpftool /usr/sbin/bpftool /usr/lib/linux-tools*/bpftool /usr/lib/linux-tools/*/bpftool; do
+        "$candidate" version >/dev/null 2>&1 && { echo "$candidate"; return; }
+    done
+    return 1
+}
+
+# Whether apt knows a real package $1, not only a virtual one.
+is_package() { apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [0-9]'; }
+
+# Print the package that holds bpftool: one of that name in Debian; in Ubuntu 24.04 that is only virtual.
+bpftool_package() {
+    if ! is_package bpftool && is_package linux-tools-generic; then
+        echo linux-tools-generic
+    else
+        echo bpftool
+    fi
+}
+
+# Whether $VENV is there and runs: not after its folder was moved or its Python removed.
+venv_runs() {
+    [ "$(cat $VENV/.setup-place 2>/dev/null)" = "$PWD" ] && $VENV/bin/python -c '' 2>/dev/null
+}
+
+# Print the Debian/Ubuntu packages that $PROFILE still lacks, one a line.
+missing_packages() {
+    venv_runs || find_python >/dev/null || printf 'python3\npython3-venv\n'
+    has_command clang || echo clang
+    has_command llvm-strip || ls /usr/lib/llvm-*/bin/llvm-strip >/dev/null 2>&1 || echo llvm
+    [ -e /usr/include/bpf/bpf_helpers.h ] || echo libbpf-dev
+    has_command ip || echo iproute2
+    [ "$PROFILE" = demo ] && return
+    find_bpftool >/dev/null || bpftool_package
+    has_command openssl || echo openssl
+    has_command ssh || echo openssh-client
+    has_command sshd || echo openssh-server
+    has_command redis-server || echo redis-server
+}
+
+# apt-get, without questions, waiting for another apt that is at work.
+apt() {
+    DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@" </dev/null >&2
+}
+
+# Install $@ and start none of the services in them: a test machine must not end up with an SSH server that
+# nobody asked for. policy-rc.d forbids the start now, stay_off the one at the next boot.
+apt_install() {
+    local policy=/usr/sbin/policy-rc.d ours=
+    if [ ! -e $policy ]; then
+        ours=yes
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+        printf '#!/bin/sh\nexit 101\n' >$policy
+        chmod 755 $policy
+    fi
+    with_retries apt install --no-install-recommends "$@"
+    if [ -n "$ours" ]; then
+        rm -f $policy
+        trap - EXIT
+    fi
+    stay_off openssh-server ssh ssh.service ssh.socket "$@"
+    stay_off redis-server redis-server redis-server.service redis-server.service "$@"
+}
+
+# Keep the service of package $1 (init script $2, units $3 and $4) from starting at the next boot if the package
+# is among those just installed, $5...
+stay_off() {
+    local package=$1 script=$2 units=("$3" "$4")
+    shift 4
+    [[ " $* " == *" $package "* ]] || return 0
+    deb-systemd-helper disable "${units[@]}" >/dev/null 2>&1 || true # not every release has each of them
+    update-rc.d "$script" disable >/dev/null 2>&1 || true # nor an init script
+}
+
+system_packages() {
+    local missing
+    mapfile -t missing < <(missing_packages)
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if ! has_command apt-get || [ "$(id -u)" != 0 ]; then
+        say "these packages are missing (Debian's and Ubuntu's names): ${missing[*]}"
+        has_command apt-get && say "as root: apt-get install --no-install-recommends ${missing[*]}"
+        die "install them, then run make again"
+    fi
+    with_retries apt update
+    mapfile -t missing < <(missing_packages) # what a package is called may show only now
+    say "installing ${missing[*]}"
+    apt_install "${missing[@]}"
+    mapfile -t missing < <(missing_packages)
+    [ ${#missing[@]} -eq 0 ] || die "still missing after apt-get: ${missing[*]}"
+}
+
+# --- .venv ----------------------------------------------------------------------------------------------
+
+# Run $2... unless $VENV/.setup-$1 says that it was done with exactly the files and words given as stdin.
+once() {
+    local stamp=$VENV/.setup-$1 state
+    state=$({ cat; pwd; $VENV/bin/python -VV; } | sha256sum)
+    shift
+    [ "$(cat "$stamp" 2>/dev/null)" = "$state" ] && return
+    "$@" || return
+    echo "$state" >"$stamp"
+}
+
+virtual_environment() {
+    local python
+    venv_runs && return
+    python=$(find_python) || die "no Python 3.11, 3.12 or 3.13 with venv found; install one (PYTHON=/path/to/it names it)"
+    say "making $VENV with $("$python" -V)"
+    "$python" -m venv --clear $VENV
+    pwd >$VENV/.setup-place
+}
+
+pip() { $VENV/bin/python -m pip --disable-pip-version-check --quiet "$@" </dev/null; }
+
+install_pinned() {
+    say "installing the packages of $1"
+    with_retries pip install --require-hashes --only-binary :all: -r "$1"
+}
+
+install_distributions() {
+    say "installing the five distributions, editable"
+    # shellcheck disable=SC2046 # the names have no spaces
+    pip install --no-deps --no-build-isolation $(printf -- '-e ./%s ' "${DISTRIBUTIONS[@]}")
+}
+
+# A bpftool that runs, under a name that everything started from .venv finds first.
+link_bpftool() {
+    local found
+    found=$(PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin find_bpftool) || return 0
+    ln -sf "$(command -v "$found")" $VENV/bin/bpftool
+}
+
+# --- all of it ------------------------------------------------------------------------------------------
+
+case $PROFILE in
+    demo) requirements=requirements/base.txt ;;
+    dev) requirements=requirements/dev.txt ;;
+    *) die "demo or dev, not $PROFILE" ;;
+esac
+system_packages
+virtual_environment
+# What dev has installed is enough for a demo: base.txt is a part of it.
+if [ "$PROFILE" = dev ] || ! once dev false <requirements/dev.txt; then
+    once "$PROFILE" install_pinned $requirements < <(cat $requirements)
+fi
+once distributions install_distributions < <(cat "${DISTRIBUTIONS[@]/%//pyproject.toml}")
+[ "$PROFILE" = demo ] || link_bpftool
+make --no-print-directory --silent -C bpf >&2

@@ -10,12 +10,13 @@ _SHT_SYMTAB, _STT_FUNC = 2, 2
 
 CLASS_LDX, CLASS_STX, CLASS_JMP, CLASS_JMP32 = 0x01, 0x03, 0x05, 0x06
 MODE_ATOMIC, MODE_SIGNED = 0xC0, 0x80
-CALL, PSEUDO_CALL, WIDE = 0x85, 1, 0x18
+CALL, EXIT, ALWAYS, PSEUDO_CALL, WIDE = 0x85, 0x95, 0x05, 1, 0x18
 
 
 class Instruction(NamedTuple):
-    """One instruction of eight bytes; the second half of a wide one does not appear."""
+    """One instruction; `slot` is its place in units of eight bytes, of which a wide one takes two."""
 
+    slot: int
     opcode: int
     source: int
     offset: int
@@ -25,6 +26,35 @@ class Instruction(NamedTuple):
     def kind(self) -> int:
         """Return the class, the lowest three bits of the opcode."""
         return self.opcode & 0x07
+
+    @property
+    def next_slots(self) -> list[int]:
+        """Return the slots at which execution may go on."""
+        following = self.slot + (2 if self.opcode == WIDE else 1)
+        if self.opcode == EXIT:
+            return []
+        if self.kind != CLASS_JMP or self.opcode == CALL:
+            return [following]
+        target = following + self.offset
+        return [target] if self.opcode == ALWAYS else [following, target]
+
+
+def has_loop(code: list[Instruction]) -> bool:
+    """Return whether any path leads back to where it was; jumps backwards alone are no loop."""
+    waiting = {instruction.slot: 0 for instruction in code}
+    by_slot = {instruction.slot: instruction for instruction in code}
+    for instruction in code:
+        for slot in instruction.next_slots:
+            waiting[slot] += 1
+    ready = [slot for slot, ways in waiting.items() if ways == 0]
+    done = 0
+    while ready:
+        done += 1
+        for slot in by_slot[ready.pop()].next_slots:
+            waiting[slot] -= 1
+            if waiting[slot] == 0:
+                ready.append(slot)
+    return done < len(code)
 
 
 class Object:
@@ -61,6 +91,6 @@ def _decoded(code: bytes) -> list[Instruction]:
     place = 0
     while place < len(code):
         opcode, registers, offset, immediate = struct.unpack_from("<BBhi", code, place)
-        instructions.append(Instruction(opcode, registers >> 4, offset, immediate))
+        instructions.append(Instruction(place // 8, opcode, registers >> 4, offset, immediate))
         place += 16 if opcode == WIDE else 8
     return instructions

@@ -11,7 +11,19 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 ETH_IPV4, ETH_IPV6, ETH_ARP = 0x0800, 0x86DD, 0x0806
 ETH_8021Q, ETH_8021AD = 0x8100, 0x88A8
-HOPOPTS, ICMP, TCP, UDP, ROUTING, FRAGMENT, ESP, AH, ICMP6, NO_NEXT, DSTOPTS = 0, 1, 6, 17, 43, 44, 50, 51, 58, 59, 60
+HOPOPTS, ICMP, TCP, UDP, ROUTING, FRAGMENT, ESP, AH, ICMP6, NO_NEXT, DSTOPTS = (
+    0,
+    1,
+    6,
+    17,
+    43,
+    44,
+    50,
+    51,
+    58,
+    59,
+    60,
+)
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << bit for bit in range(8))
 
 IPV4_DONT_FRAGMENT, IPV4_MORE = 0x4000, 0x2000
@@ -58,7 +70,7 @@ def ethernet(
     return destination + b"\x02\0\0\0\0\x02" + types + payload
 
 
-def ipv4(  # noqa: PLR0913 - a header has many fields
+def ipv4(
     payload: bytes,
     protocol: int,
     *,
@@ -77,7 +89,7 @@ def ipv4(  # noqa: PLR0913 - a header has many fields
     return head[:10] + struct.pack(">H", checksum(head)) + head[12:] + payload
 
 
-def ipv6(  # noqa: PLR0913 - a header has many fields
+def ipv6(
     payload: bytes,
     next_header: int,
     *,
@@ -135,7 +147,9 @@ def _summed(segment: bytes, protocol: int, addresses: tuple[str, str], place: in
     return segment[:place] + struct.pack(">H", value) + segment[place + 2 :]
 
 
-def tcp(port: int, flags: int, payload: bytes = b"", addresses: tuple[str, str] = (CLIENT4, SERVER4)) -> bytes:
+def tcp(
+    port: int, flags: int, payload: bytes = b"", addresses: tuple[str, str] = (CLIENT4, SERVER4)
+) -> bytes:
     """Return a TCP segment without options."""
     head = struct.pack(">HHIIBBHHH", SOURCE_PORT, port, 1, 0, 5 << 4, flags, 65535, 0, 0)
     return _summed(head + payload, TCP, addresses, 16)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import packets as p
+
 from spale_bpf import _abi, libbpf
 from spale_bpf._abi import Flag, Reason
 
@@ -24,6 +25,7 @@ BUILD = BPF / "build"
 
 NEVER = 2**64 - 1
 SECOND = 1_000_000_000
+NO_FLAGS = Flag(0)
 ETH_LENGTH = 14
 
 Counters = dict[tuple[Reason, int], _abi.Counter]
@@ -67,15 +69,15 @@ class Rig:
 
     def __init__(self, entry: Entry) -> None:
         """Load the object of `entry` with small maps."""
-        self.entry = entry
         build()
+        self.entry = entry
         file, self._program, self._pass, self._drop = entry.value
         self.object = libbpf.Object.open((OBJECTS / f"{file}.bpf.o").read_bytes(), file)
         for name, entries in ENTRIES.items():
             self.object.set_max_entries(name, entries)
         self.alter(self.object)
         self.object.load()
-        self.flags = Flag(0)
+        self.flags = NO_FLAGS
         self.installed: dict[tuple[bytes, int, int], _abi.Grant] = {}
         self._ports: set[int] = set()
         self.reset()
@@ -105,7 +107,7 @@ class Rig:
         self.installed.clear()
         self.settings()
 
-    def settings(self, flags: Flag = Flag(0), *, cost_ns: int = 0, burst: int = 1) -> None:
+    def settings(self, flags: Flag = NO_FLAGS, *, cost_ns: int = 0, burst: int = 1) -> None:
         """Write the settings; `cost_ns` is the time in which a token grows back. `self.flags` are added."""
         value = _abi.SETTINGS.pack(_abi.ABI_VERSION, flags | self.flags, cost_ns, burst * cost_ns)
         self._put("spale_settings", index(0), value)
@@ -127,7 +129,7 @@ class Rig:
     def granted(self, source: bytes, protocol: int, port: int) -> _abi.Grant | None:
         """Return a grant as it is now."""
         key = _abi.GRANT_KEY.pack(source, protocol, port)
-        value = libbpf.map_lookup(self.object.map_fd("spale_grants"), key, _abi.GRANT.size)
+        value = self._get("spale_grants", key)
         return None if value is None else _abi.Grant(*_abi.GRANT.unpack(value))
 
     def always_allow(self, family: int, source: bytes, bits: int) -> None:
@@ -181,6 +183,9 @@ class Rig:
             for reason in Reason
             for number, value in enumerate(libbpf.map_lookup_percpu(fd, index(reason), _abi.COUNTER.size))
         }
+
+    def _get(self, name: str, key: bytes) -> bytes | None:
+        return libbpf.map_lookup(self.object.map_fd(name), key, _abi.MAPS[name].value_size)
 
     def _put(self, name: str, key: bytes, value: bytes) -> None:
         libbpf.map_update(self.object.map_fd(name), key, value)

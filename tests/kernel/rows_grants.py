@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import packets as p
 import table
 from packets import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG
-from spale_bpf._abi import Reason
 from table import BOTH_PORT, FAMILIES, TCP_PORT, UDP_PORT, Row, frame, granted
+
+from spale_bpf._abi import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 import packets as p
 import table
 from packets import AH, DSTOPTS, FRAGMENT, HOPOPTS, IPV4_MORE, IPV6_MORE, ROUTING, SYN
-from spale_bpf._abi import Reason
 from table import ETHERNET, FAMILIES, OPEN_PORT, TCP_PORT, UDP_PORT, Row, chained, frame, granted
+
+from spale_bpf._abi import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KNOCK, HARMLESS = p.tcp(TCP_PORT, SYN), p.tcp(OPEN_PORT, SYN)
-LIVE = (granted(p.TCP, TCP_PORT, table.live), granted(p.UDP, UDP_PORT, table.live))
 LIVE_TCP = (granted(p.TCP, TCP_PORT, table.live),)
+LIVE_UDP = (granted(p.UDP, UDP_PORT, table.live),)
 
 
 def plain4(payload: bytes, protocol: int = p.TCP, **header: object) -> bytes:
@@ -43,12 +44,20 @@ def ipv4_rows() -> Iterator[Row]:
     yield Row("ipv4-evil-bit", plain4(KNOCK, fragment=0x8000), Reason.NO_GRANT)
     yield Row("ipv4-total-length-lies", plain4(KNOCK, total_length=20), Reason.NO_GRANT)
     for size in (0, 3):
-        yield Row(f"ipv4-first-{size}", plain4(KNOCK[:size], fragment=IPV4_MORE), Reason.SHORT_FRAGMENT, LIVE_TCP, exact=True)
+        yield Row(
+            f"ipv4-first-{size}",
+            plain4(KNOCK[:size], fragment=IPV4_MORE),
+            Reason.SHORT_FRAGMENT,
+            LIVE_TCP,
+            exact=True,
+        )
         short = plain4(KNOCK[:size], p.UDP, fragment=IPV4_MORE)
         yield Row(f"ipv4-first-{size}-udp", short, Reason.SHORT_FRAGMENT, exact=True)
     yield Row("ipv4-first-0-icmp", plain4(b"", p.ICMP, fragment=IPV4_MORE), None, exact=True)
     yield Row("ipv4-first-8", plain4(KNOCK[:8], fragment=IPV4_MORE), Reason.BAD_FLAGS, exact=True)
-    yield Row("ipv4-first-8-live", plain4(KNOCK[:8], fragment=IPV4_MORE), None, LIVE_TCP, extends=True, exact=True)
+    yield Row(
+        "ipv4-first-8-live", plain4(KNOCK[:8], fragment=IPV4_MORE), None, LIVE_TCP, extends=True, exact=True
+    )
     yield Row("ipv4-first-8-open", plain4(HARMLESS[:8], fragment=IPV4_MORE), None, exact=True)
     yield Row("ipv4-first-16", plain4(KNOCK[:16], fragment=IPV4_MORE), Reason.NO_GRANT)
     yield Row("ipv4-first-24", plain4(KNOCK + bytes(4), fragment=IPV4_MORE), Reason.NO_GRANT)
@@ -57,8 +66,8 @@ def ipv4_rows() -> Iterator[Row]:
     for offset in (1, 2, 0x1FFF):
         yield Row(f"ipv4-later-{offset}", plain4(KNOCK, fragment=offset), None)
         yield Row(f"ipv4-later-more-{offset}", plain4(KNOCK, fragment=IPV4_MORE | offset), None)
-    yield Row("ipv4-first-udp-live", plain4(p.udp(UDP_PORT, bytes(16)), p.UDP, fragment=IPV4_MORE), None, LIVE[1:],
-              extends=True)  # fmt: skip
+    first = plain4(p.udp(UDP_PORT, bytes(16)), p.UDP, fragment=IPV4_MORE)
+    yield Row("ipv4-first-udp-live", first, None, LIVE_UDP, extends=True)
     for protocol in (p.ICMP, p.ESP, 47, 132):
         yield Row(f"ipv4-protocol-{protocol}", plain4(KNOCK, protocol), None)
 
@@ -70,7 +79,9 @@ def ipv6_rows() -> Iterator[Row]:
         yield Row(f"ipv6-{kind}-open", chained(HARMLESS, p.TCP, kind), None)
         yield Row(f"ipv6-{kind}-live", chained(KNOCK, p.TCP, kind), None, LIVE_TCP, extends=True)
         yield Row(f"ipv6-{kind}-udp", chained(p.udp(UDP_PORT), p.UDP, kind), Reason.NO_GRANT)
-        yield Row(f"ipv6-{kind}-cut", chained(KNOCK, p.TCP, kind)[: 14 + 40 + 7], Reason.TRUNCATED, exact=True)
+        yield Row(
+            f"ipv6-{kind}-cut", chained(KNOCK, p.TCP, kind)[: 14 + 40 + 7], Reason.TRUNCATED, exact=True
+        )
         yield Row(f"ipv6-{kind}-nothing", chained(b"", p.NO_NEXT, kind), None)
     mixed = (HOPOPTS, DSTOPTS, ROUTING, (FRAGMENT, 0), AH, (DSTOPTS, 24), HOPOPTS, AH)
     yield Row("ipv6-eight", chained(KNOCK, p.TCP, *mixed), Reason.NO_GRANT)
@@ -82,8 +93,16 @@ def ipv6_rows() -> Iterator[Row]:
     yield Row("ipv6-payload-length-lies", plain6(KNOCK, payload_length=0), Reason.NO_GRANT)
     more = (FRAGMENT, IPV6_MORE)
     for size in (0, 3):
-        yield Row(f"ipv6-first-{size}", chained(KNOCK[:size], p.TCP, more), Reason.SHORT_FRAGMENT, LIVE_TCP, exact=True)
-        yield Row(f"ipv6-atomic-{size}", chained(KNOCK[:size], p.TCP, (FRAGMENT, 0)), Reason.TRUNCATED, exact=True)
+        yield Row(
+            f"ipv6-first-{size}",
+            chained(KNOCK[:size], p.TCP, more),
+            Reason.SHORT_FRAGMENT,
+            LIVE_TCP,
+            exact=True,
+        )
+        yield Row(
+            f"ipv6-atomic-{size}", chained(KNOCK[:size], p.TCP, (FRAGMENT, 0)), Reason.TRUNCATED, exact=True
+        )
     yield Row("ipv6-first-cut-chain", chained(b"", DSTOPTS, more), Reason.SHORT_FRAGMENT, exact=True)
     yield Row("ipv6-first-8", chained(KNOCK[:8], p.TCP, more), Reason.BAD_FLAGS, exact=True)
     yield Row("ipv6-first-16", chained(KNOCK[:16], p.TCP, more), Reason.NO_GRANT)
@@ -99,15 +118,31 @@ def cut_rows() -> Iterator[Row]:
     """Return packets that end inside the transport header."""
     for family in FAMILIES:
         for size in (0, 1, 3):
-            yield Row(f"tcp-{size}-ipv{family}", frame(family, KNOCK[:size], p.TCP), Reason.TRUNCATED, LIVE_TCP, exact=True)
-            yield Row(f"udp-{size}-ipv{family}", frame(family, KNOCK[:size], p.UDP), Reason.TRUNCATED, LIVE_TCP, exact=True)
+            yield Row(
+                f"tcp-{size}-ipv{family}",
+                frame(family, KNOCK[:size], p.TCP),
+                Reason.TRUNCATED,
+                LIVE_TCP,
+                exact=True,
+            )
+            yield Row(
+                f"udp-{size}-ipv{family}",
+                frame(family, KNOCK[:size], p.UDP),
+                Reason.TRUNCATED,
+                LIVE_TCP,
+                exact=True,
+            )
         for size in (4, 8, 13):
-            yield Row(f"tcp-{size}-ipv{family}", frame(family, KNOCK[:size], p.TCP), Reason.BAD_FLAGS, exact=True)
+            yield Row(
+                f"tcp-{size}-ipv{family}", frame(family, KNOCK[:size], p.TCP), Reason.BAD_FLAGS, exact=True
+            )
             yield Row(f"tcp-{size}-open-ipv{family}", frame(family, HARMLESS[:size], p.TCP), None, exact=True)
             cut = frame(family, KNOCK[:size], p.TCP)
             yield Row(f"tcp-{size}-live-ipv{family}", cut, None, LIVE_TCP, extends=True, exact=True)
         yield Row(f"tcp-14-ipv{family}", frame(family, KNOCK[:14], p.TCP), Reason.NO_GRANT, exact=True)
-        yield Row(f"udp-4-ipv{family}", frame(family, p.udp(UDP_PORT)[:4], p.UDP), Reason.NO_GRANT, exact=True)
+        yield Row(
+            f"udp-4-ipv{family}", frame(family, p.udp(UDP_PORT)[:4], p.UDP), Reason.NO_GRANT, exact=True
+        )
         yield Row(f"udp-4-open-ipv{family}", frame(family, p.udp(OPEN_PORT)[:4], p.UDP), None, exact=True)
 
 
@@ -140,7 +175,9 @@ def vlan_rows() -> Iterator[Row]:
 def layer2_rows() -> Iterator[Row]:
     """Return what is not IP, and frames to everybody."""
     for ethertype in (p.ETH_ARP, 0x88CC, 0x9100, 0x002E):
-        yield Row(f"ethertype-{ethertype:04x}", p.ethernet(p.ipv4(KNOCK, p.TCP), ethertype), None, how=ETHERNET)
+        yield Row(
+            f"ethertype-{ethertype:04x}", p.ethernet(p.ipv4(KNOCK, p.TCP), ethertype), None, how=ETHERNET
+        )
     for destination in (b"\xff" * 6, b"\x01\0\x5e\0\0\x01", b"\x33\x33\0\0\0\x01", bytes(6)):
         packet = p.ethernet(p.ipv4(KNOCK, p.TCP), p.ETH_IPV4, destination=destination)
         yield Row(f"to-{destination.hex()}", packet, Reason.NO_GRANT, how=ETHERNET)

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 import packets as p
 import table
 from packets import ACK, SYN
-from spale_bpf._abi import Flag, Reason
 from table import FAMILIES, SPA_PORT, TCP_PORT, UDP_PORT, Row, allowed, frame, granted
+
+from spale_bpf._abi import Flag, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 LOOPBACK = 1
 """The interface that packets of BPF_PROG_TEST_RUN come in on."""
 
+EVERYBODY = {4: str(IPv4Address(0)), 6: "::"}
 MAPPED = "::ffff:8.0.1.2"
 NEAR_MAPPED = ("::fffe:8.0.1.2", "::8.0.1.2", "0:0:0:1:0:ffff:800:102", "1::ffff:8.0.1.2")
 
@@ -38,7 +41,7 @@ def always_allow_rows() -> Iterator[Row]:
     live = granted(p.TCP, TCP_PORT, table.live)
     clients = {4: p.CLIENT4, 6: p.CLIENT6}
     for family, bits in ((4, 128), (4, 120), (4, 96), (6, 128), (6, 64), (6, 0)):
-        address = clients[family] if bits in {128, 120, 64} else {4: "0.0.0.0", 6: "::"}[family]
+        address = clients[family] if bits in {128, 120, 64} else EVERYBODY[family]
         allow = allowed(family, address, bits)
         name = f"allow-ipv{family}-{bits}"
         for flags in (SYN, ACK, SYN | ACK):
@@ -56,7 +59,9 @@ def always_allow_rows() -> Iterator[Row]:
         allow = allowed(family, {4: p.OTHER4, 6: p.OTHER6}[family], 128)
         syn = frame(family, p.tcp(TCP_PORT, SYN), p.TCP)
         yield Row(f"allow-other-ipv{family}", syn, Reason.NO_GRANT, (allow,))
-    yield Row("allow-as-mapped", frame(4, p.tcp(TCP_PORT, SYN), p.TCP), Reason.NO_GRANT, (allowed(6, MAPPED, 128),))
+    yield Row(
+        "allow-as-mapped", frame(4, p.tcp(TCP_PORT, SYN), p.TCP), Reason.NO_GRANT, (allowed(6, MAPPED, 128),)
+    )
     link_local = from6(p.LINK_LOCAL6)
     yield Row("allow-link-local", link_local, None, (allowed(6, p.LINK_LOCAL6, 128),))
     yield Row("allow-all-link-local", link_local, None, (allowed(6, "fe80::", 10),))

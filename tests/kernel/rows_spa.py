@@ -11,8 +11,9 @@ import rig
 from knock import BODY, MAC_KEY, TAG, knock
 from packets import DSTOPTS, FRAGMENT, HOPOPTS, IPV4_MORE, IPV6_MORE, SYN
 from rig import NEVER, SECOND
-from spale_bpf._abi import Reason, Service
 from table import ETHERNET, FAMILIES, SPA_PORT, Row, chained, frame
+
+from spale_bpf._abi import Reason, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,10 +70,14 @@ def form_rows() -> Iterator[Row]:
         yield Row(f"{name}-padded", spa(family) + bytes(6), None)
         yield Row(f"{name}-tcp", frame(family, p.tcp(SPA_PORT, SYN), p.TCP), None)
         both = _serving(Service.SPA | Service.TCP | Service.UDP)
-        yield Row(f"{name}-tcp-protected", frame(family, p.tcp(SPA_PORT, SYN), p.TCP), Reason.NO_GRANT, (both,))
+        yield Row(
+            f"{name}-tcp-protected", frame(family, p.tcp(SPA_PORT, SYN), p.TCP), Reason.NO_GRANT, (both,)
+        )
         yield Row(f"{name}-udp-protected", spa(family), None, (both,))
     packet = p.ipv4(p.udp(SPA_PORT, GOOD), p.UDP)
-    yield Row("spa-vlan", p.ethernet(packet, p.ETH_IPV4, tags=(p.ETH_8021AD, p.ETH_8021Q)), None, how=ETHERNET)
+    yield Row(
+        "spa-vlan", p.ethernet(packet, p.ETH_IPV4, tags=(p.ETH_8021AD, p.ETH_8021Q)), None, how=ETHERNET
+    )
     for length in (127, 129):
         lying = p.ipv4(p.udp(SPA_PORT, GOOD), p.UDP, total_length=28 + length)
         yield Row(f"spa-ipv4-says-{length}", p.ethernet(lying, p.ETH_IPV4), Reason.SPA_LENGTH)
@@ -138,7 +143,9 @@ def spending_rows() -> Iterator[Row]:
         yield Row(f"{name}-fresh", spa(family, fresh(1)), None, first=(good,))
         for burst in (1, 2, 5):
             spent = tuple(spa(family, fresh(number)) for number in range(burst))
-            yield Row(f"{name}-burst-{burst}", spa(family, fresh(9)), Reason.RATE_LIMITED, (limited(burst),), spent)
+            yield Row(
+                f"{name}-burst-{burst}", spa(family, fresh(9)), Reason.RATE_LIMITED, (limited(burst),), spent
+            )
         once = (limited(1),)
         yield Row(f"{name}-replay-before-rate", good, Reason.REPLAY, once, (good,))
         unlimited = tuple(spa(family, fresh(number)) for number in range(20))

@@ -9,6 +9,7 @@ import knock
 import packets as p
 import rig
 from rig import NEVER, SECOND, Entry, Rig
+
 from spale_bpf import _abi
 from spale_bpf._abi import Flag, Reason, Service
 

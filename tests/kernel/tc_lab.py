@@ -6,13 +6,13 @@ from __future__ import annotations
 import socket
 from contextlib import contextmanager
 
-from lab import FLOODED, settings
+from lab import FLOODED, SCHED_CLS, TC_NEXT, program, settings
 
-from spale_bpf import libbpf
-from spale_tc import filters
+from spale_bpf import filters, libbpf
 from spale_tc.attach import make
 
 OURS = "spale_tc_eth"
+CHAIN_MAX = 63  # the kernel takes one less than BPF_MPROG_MAX
 
 
 @contextmanager
@@ -35,3 +35,10 @@ def attached(door):
     """Return the ids of all programs on a door: the chain's, then the filters'."""
     index = socket.if_nametoindex(door)
     return [*libbpf.prog_query(index), *(found.program_id for found in filters.bpf_filters(index))]
+
+
+def fill_chain(door, stack):
+    """Hang programs of somebody else into the chain of `door` until the kernel takes no more."""
+    for number in range(CHAIN_MAX):
+        descriptor = stack.enter_context(program(SCHED_CLS, f"foreign_{number}", TC_NEXT))
+        libbpf.prog_attach(descriptor, socket.if_nametoindex(door))

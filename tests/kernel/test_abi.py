@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import rig
+
 from spale_bpf import _abi
 from spale_core.model import Reason
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 from lab import DOORS, SCHED_CLS, TC_NEXT, Flood, chain, doors, drops, program, until
-from tc_lab import OURS, attached, dataplane, without_tcx
+from tc_lab import OURS, attached, dataplane, fill_chain, without_tcx
 
 from spale_bpf import libbpf
 from spale_core.errors import DataplaneError
@@ -17,8 +17,6 @@ from spale_tc import clsact
 from spale_tc.attach import detach
 
 pytestmark = pytest.mark.kernel
-
-CHAIN_MAX = 63  # the kernel takes one less than BPF_MPROG_MAX
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +30,7 @@ def client():
 def way(request):
     """Return a way to attach, and the options that lead to it."""
     if request.param is AttachMode.CLSACT:
-        return request.param, {"has_tcx": without_tcx}
+        return request.param, {"use_tcx": without_tcx}
     try:
         libbpf.prog_query(socket.if_nametoindex("lo"))
     except libbpf.LibbpfError:
@@ -91,17 +89,10 @@ def test_what_is_attached_outlives_its_loader(client):
     assert len(attached("door0")) == 1
 
 
-def _fill_chain(door, stack):
-    """Hang programs of somebody else into the chain of `door` until the kernel takes no more."""
-    for number in range(CHAIN_MAX):
-        descriptor = stack.enter_context(program(SCHED_CLS, f"foreign_{number}", TC_NEXT))
-        libbpf.prog_attach(descriptor, socket.if_nametoindex(door))
-
-
 def test_a_failure_takes_back_what_was_new():
     """Where the second interface refuses, the first has nothing of ours."""
     with ExitStack() as stack, dataplane() as made:
-        _fill_chain("door1", stack)
+        fill_chain("door1", stack)
         with pytest.raises(DataplaneError, match="door1: TCX attach"):
             made.attach(DOORS)
         assert chain("door0") == []
@@ -120,7 +111,7 @@ def test_a_failure_puts_back_what_was_replaced(client, way):
             foreign = stack.enter_context(program(SCHED_CLS, "foreign", TC_NEXT))
             libbpf.tc_attach(foreign, index, clsact.PLACE)
         else:
-            _fill_chain("door1", stack)
+            fill_chain("door1", stack)
         with Flood(client) as flood:
             flood.await_more()
             with pytest.raises(DataplaneError, match="door1"):
@@ -133,7 +124,7 @@ def test_a_failure_puts_back_what_was_replaced(client, way):
 def test_a_failure_leaves_no_discipline_of_ours():
     """A clsact discipline that an attach has made is gone with what was to hang in it."""
     index = socket.if_nametoindex("door1")
-    with program(SCHED_CLS, "foreign", TC_NEXT) as foreign, dataplane(has_tcx=without_tcx) as made:
+    with program(SCHED_CLS, "foreign", TC_NEXT) as foreign, dataplane(use_tcx=without_tcx) as made:
         libbpf.tc_hook_create(index)
         libbpf.tc_attach(foreign, index, clsact.PLACE)
         with pytest.raises(DataplaneError):

@@ -14,11 +14,11 @@ import pytest
 from lab import DOORS, FLOODED, SCHED_CLS, TC_NEXT, Flood, chain, doors, drops, program, until
 from tc_lab import OURS, attached, dataplane, without_tcx
 
-from spale_bpf import libbpf
+from spale_bpf import filters, libbpf
 from spale_bpf.interface import Interface
 from spale_core.errors import DataplaneError
 from spale_core.model import AttachMode, Reason
-from spale_tc import clsact, filters
+from spale_tc import clsact
 
 pytestmark = pytest.mark.kernel
 
@@ -36,7 +36,7 @@ def client():
 def test_a_filter_gives_way_to_the_chain_without_a_gap(client):
     """What an older kernel or the original left as a filter goes, once its successor is at work."""
     libbpf.prog_query(socket.if_nametoindex("lo"))
-    with dataplane(has_tcx=without_tcx) as old, dataplane() as new:
+    with dataplane(use_tcx=without_tcx) as old, dataplane() as new:
         old.attach(DOORS[:1])
         with Flood(client) as flood:
             flood.await_more()
@@ -50,7 +50,7 @@ def test_a_filter_gives_way_to_the_chain_without_a_gap(client):
         assert chain("door0") == [OURS]
 
 
-@pytest.mark.parametrize("options", [{}, {"has_tcx": without_tcx}], ids=["tcx", "clsact"])
+@pytest.mark.parametrize("options", [{}, {"use_tcx": without_tcx}], ids=["tcx", "clsact"])
 def test_the_originals_filter_is_taken_over(options):
     """A filter whose program is called spale-something is ours to replace, wherever it hangs."""
     index = socket.if_nametoindex("door0")
@@ -84,7 +84,7 @@ def test_we_are_first_and_others_stay(ours_first):
 def test_a_foreign_filter_in_our_place_is_not_overwritten():
     """Priority and handle that somebody else has taken are refused by name, and nothing changes."""
     index = socket.if_nametoindex("door0")
-    with program(SCHED_CLS, "foreign", TC_NEXT) as foreign, dataplane(has_tcx=without_tcx) as made:
+    with program(SCHED_CLS, "foreign", TC_NEXT) as foreign, dataplane(use_tcx=without_tcx) as made:
         libbpf.tc_hook_create(index)
         libbpf.tc_attach(foreign, index, clsact.PLACE)
         with pytest.raises(DataplaneError, match=r"door0.*foreign"):
@@ -95,7 +95,7 @@ def test_a_foreign_filter_in_our_place_is_not_overwritten():
 def test_a_filter_before_ours_is_said():
     """Where another filter keeps running before ours, the attachment's note says so."""
     index = socket.if_nametoindex("door0")
-    with dataplane(has_tcx=without_tcx) as made, dataplane(has_tcx=without_tcx) as next_one:
+    with dataplane(use_tcx=without_tcx) as made, dataplane(use_tcx=without_tcx) as next_one:
         assert made.attach(DOORS[:1])[0].note == ""
         with program(SCHED_CLS, "foreign", TC_NEXT) as foreign:
             libbpf.tc_attach(foreign, index, libbpf.ClsactFilter(clsact.PLACE.priority, 7))

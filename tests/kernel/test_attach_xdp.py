@@ -10,7 +10,7 @@ import pytest
 from lab import DOORS, FLOODED, XDP, XDP_PASS, Flood, doors, drops, name_of, program, settings, until
 
 from spale_bpf import interface, libbpf
-from spale_bpf.dataplane import Takeover
+from spale_bpf.takeover import Takeover
 from spale_core.errors import DataplaneError
 from spale_core.model import AttachMode
 from spale_xdp.attach import PROGRAM, XdpHook, detach, make

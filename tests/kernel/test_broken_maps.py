@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import TYPE_CHECKING
 
 import knock
@@ -12,9 +13,10 @@ import rows_spa
 import table
 from packets import SYN
 from rig import Entry, Rig
+from table import OPEN_PORT, TCP_PORT
+
 from spale_bpf._abi import Flag, Reason
 from spale_bpf.libbpf import native
-from table import OPEN_PORT, TCP_PORT
 
 if TYPE_CHECKING:
     from spale_bpf import libbpf
@@ -29,9 +31,10 @@ class Broken(Rig):
 
     def alter(self, loading: libbpf.Object) -> None:
         """Make hash maps of what should be an array and an LRU."""
+        set_type = native.library().bpf_map__set_type
+        set_type.argtypes = (ctypes.c_void_p, ctypes.c_int)
         for name in ("spale_settings", "spale_seen_macs"):
-            found = native.library().bpf_object__find_map_by_name(loading._open_handle(), name.encode())
-            native.call(name, "bpf_map__set_type", found, HASH)
+            assert set_type(loading._map(name), HASH) == 0
         loading.set_max_entries("spale_seen_macs", 1)
 
 

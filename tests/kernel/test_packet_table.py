@@ -12,6 +12,7 @@ import rows_sources
 import rows_spa
 import table
 from rig import Entry, Rig
+
 from spale_bpf._abi import Flag, Reason
 
 if TYPE_CHECKING:

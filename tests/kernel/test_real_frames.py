@@ -17,9 +17,10 @@ import rows_sources
 import rows_spa
 import table
 from packets import SYN
-from spale_bpf._abi import Reason
 from table import TCP_PORT, Row
 from wire import Layout, Wire
+
+from spale_bpf._abi import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,7 @@ def test_verdict_and_reason(row: Row, wire: Wire) -> None:
 
 @pytest.mark.parametrize("family", table.FAMILIES)
 def test_three_tags_are_two_beyond_the_hardwares(tap: Wire, family: int) -> None:
-    """The tag that the kernel keeps beside the frame does not count: three are read, the fourth is one too many."""
+    """The tag that the kernel keeps beside the frame does not count: three are read, four are too many."""
     packet = table.frame(family, p.tcp(TCP_PORT, SYN), p.TCP)[14:]
     ethertype = p.ETH_IPV4 if family == 4 else p.ETH_IPV6
     for vid in (0, 5):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import rig
 from siphash_reference import VECTORS, siphash24
+
 from spale_bpf import libbpf
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Real packets on a device of our own in a namespace of our own, with a program at its ingress.
 
-    write() ─► tap0 or tun0 ─► clsact 1: the program ─► clsact 2: counts what comes through, and drops it
+write() ─► tap0 or tun0 ─► clsact 1: the program ─► clsact 2: counts what comes through, and drops it
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 import rig
 from rig import Entry, Outcome, Rig
+
 from spale_bpf import libbpf
 from spale_core.demo.stage import Namespace
 

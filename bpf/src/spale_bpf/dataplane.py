@@ -3,81 +3,37 @@
 
 from __future__ import annotations
 
-import errno
-import os
-from contextlib import ExitStack
 from importlib import resources
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import evolve
 
 from spale_bpf import interface as interfaces
-from spale_bpf import libbpf
+from spale_bpf import libbpf, removal
 from spale_bpf.maps import PolicyMaps
+from spale_bpf.ownership import is_ours
+from spale_bpf.takeover import Takeover
 from spale_core.errors import DataplaneError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from types import TracebackType
+    from collections.abc import Iterable, Mapping, Sequence
 
     from spale_bpf.interface import Interface
     from spale_core.interfaces import DataplaneSettings
     from spale_core.model import Attachment, Counter, Grant, KernelTag, Network, Reason, Service, Source
 
-_OUR_NAMES = "spale"
-"""What the names of our programs, and of the original's, begin with."""
-
-
-class Takeover:
-    """What an attach has changed so far: taken back, newest first, if its block raises.
-
-    Descriptors of programs that were replaced are kept until the block ends, because a program that hangs
-    nowhere and that nobody holds is gone.
-    """
-
-    def __init__(self) -> None:
-        """Begin with nothing to take back."""
-        self._steps = ExitStack()
-        self._descriptors = ExitStack()
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Take back if the block has raised. Raise DataplaneError if that fails too."""
-        with self._descriptors:
-            if error is None:
-                self._steps.pop_all()
-                return
-            try:
-                self._steps.close()
-            except DataplaneError as second:
-                message = f"{error}; and it could not all be taken back: {second}"
-                raise DataplaneError(message) from error
-
-    def undo_by(self, step: Callable[..., object], *arguments: object) -> None:
-        """Take back what has just been done by calling `step`."""
-        self._steps.callback(step, *arguments)
-
-    def hold(self, program_id: int) -> int:
-        """Return a descriptor of a program that lives as long as the block. Raise LibbpfError."""
-        descriptor = libbpf.prog_get_fd_by_id(program_id)
-        self._descriptors.callback(os.close, descriptor)
-        return descriptor
-
 
 class Hook(Protocol):
-    """One way to hang a program on an interface. All methods raise DataplaneError."""
+    """One way to hang a program on an interface."""
+
+    program_ids: frozenset[int]
+    """The programs that it may hang there."""
 
     def attach(self, interface: Interface, takeover: Takeover) -> Attachment:
-        """Hang our program there, in place of one of ours, telling `takeover` how to take each step back."""
+        """Hang the right one there, in place of one of ours that hangs the same way.
 
-    def detach(self, interface: Interface) -> None:
-        """Take off what `attach` has hung there, unless a later start has replaced it."""
+        Tell `takeover` how to take each step back. Raise DataplaneError.
+        """
 
 
 class BpfDataplane:
@@ -126,17 +82,26 @@ class BpfDataplane:
         self._attached += wanted
         return attachments
 
+    def detach(self) -> None:
+        """Take our program off every interface that `attach` put it on; this opens the ports.
+
+        What a later start has put in its place is not for us to remove.
+        """
+        while self._attached:
+            removal.remove_if_there(self._attached[-1], self._hook.program_ids.__contains__)
+            self._attached.pop()
+
     def _attach_one(self, interface: Interface, takeover: Takeover) -> Attachment:
+        """Attach, then remove what else of ours is there: another way of hanging, or another enforcer."""
         try:
-            return self._hook.attach(interface, takeover)
+            attachment = self._hook.attach(interface, takeover)
+            removed = removal.remove(interface, takeover, self._is_older)
         except libbpf.LibbpfError as error:
             raise error.on(interface.name) from error
+        return evolve(attachment, replaced=attachment.replaced or bool(removed))
 
-    def detach(self) -> None:
-        """Take our program off every interface that `attach` put it on; this opens the ports."""
-        while self._attached:
-            self._hook.detach(self._attached[-1])
-            self._attached.pop()
+    def _is_older(self, program_id: int) -> bool:
+        return program_id not in self._hook.program_ids and is_ours(program_id)
 
     def close(self) -> None:
         """Give up descriptors; what is attached stays attached and goes on enforcing."""
@@ -156,39 +121,3 @@ def open_object(name: str, settings: DataplaneSettings) -> libbpf.Object:
     opened.set_max_entries("spale_buckets", settings.max_sources)
     opened.set_max_entries("spale_tags", settings.max_tags)
     return opened
-
-
-def detach_everywhere(
-    detach: Callable[[Interface], Attachment | None],
-    names: Sequence[str] | None,
-) -> list[Attachment]:
-    """Call `detach` on the interfaces of these names, or on all; return what was removed.
-
-    Raise DataplaneError, such as for a name that this network namespace does not have.
-    """
-    chosen = interfaces.find_all() if names is None else [interfaces.find(name) for name in names]
-    removed = (detach(interface) for interface in chosen)
-    return [attachment for attachment in removed if attachment is not None]
-
-
-def program_name(program_id: int) -> str | None:
-    """Return the name of a loaded program, or None if it is gone meanwhile.
-
-    Raise LibbpfError: EPERM without CAP_SYS_ADMIN.
-    """
-    try:
-        descriptor = libbpf.prog_get_fd_by_id(program_id)
-    except libbpf.LibbpfError as error:
-        if error.number == errno.ENOENT:
-            return None
-        raise
-    try:
-        return libbpf.prog_info(descriptor).name
-    finally:
-        os.close(descriptor)
-
-
-def is_ours(program_id: int) -> bool:
-    """Return whether a loaded program is ours or the original's, by its name. Raise LibbpfError."""
-    name = program_name(program_id)
-    return name is not None and name.startswith(_OUR_NAMES)

@@ -6,11 +6,11 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
 from spale_bpf import libbpf
-from spale_bpf.dataplane import BpfDataplane, Takeover, detach_everywhere, is_ours, open_object, program_name
+from spale_bpf.dataplane import BpfDataplane, open_object
 from spale_bpf.interface import ARPHRD_ETHER
+from spale_bpf.ownership import is_ours, program_name
+from spale_bpf.removal import XDP_FLAGS, XDP_REPLACE_SINCE, find_xdp, from_xdp, remove_ours
 from spale_core.errors import DataplaneError
 from spale_core.model import Attachment, AttachMode
 
@@ -18,14 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from spale_bpf.interface import Interface
+    from spale_bpf.removal import XdpProgram
+    from spale_bpf.takeover import Takeover
     from spale_core.interfaces import DataplaneSettings
 
 PROGRAM = "spale_xdp"
 
-_FLAGS = {
-    AttachMode.XDP_NATIVE: libbpf.XDP_FLAGS_DRV_MODE,
-    AttachMode.XDP_GENERIC: libbpf.XDP_FLAGS_SKB_MODE,
-}
 _MODES = {
     "auto": (AttachMode.XDP_NATIVE, AttachMode.XDP_GENERIC),
     "native": (AttachMode.XDP_NATIVE,),
@@ -37,19 +35,8 @@ _GENERIC_SAFE = (5, 6)
 
 _BYPASSED = "generic: kernels before 5.6 let cloned packets bypass it; use tc"
 
-_REPLACE_KNOWN = (5, 7)
-"""Since Linux 5.7 netlink takes the program that is expected to be there (XDP_FLAGS_REPLACE)."""
-
 _FINAL = (errno.EPERM, errno.EBUSY, errno.EEXIST, errno.ENODEV)
 """Refusals that another mode would not change."""
-
-
-@frozen
-class _Found:
-    """A program of ours on an interface."""
-
-    program_id: int
-    mode: AttachMode
 
 
 class XdpHook:
@@ -60,6 +47,7 @@ class XdpHook:
         self._fd = fd
         self._mode = mode
         self._kernel = kernel
+        self.program_ids = frozenset({libbpf.prog_info(fd).id})
 
     def attach(self, interface: Interface, takeover: Takeover) -> Attachment:
         """Hang our program there, or replace ours in the mode that it has.
@@ -69,21 +57,17 @@ class XdpHook:
         if interface.hardware_type != ARPHRD_ETHER:
             raise DataplaneError(f"{interface.name} is no Ethernet device, which XDP needs: use tc")
         _refuse_foreign(interface)
-        ours = _find(interface, is_ours)
+        ours = find_xdp(interface, is_ours)
         if ours is None:
             return self._attach_new(interface, takeover)
         return self._replace(interface, ours, takeover)
 
-    def detach(self, interface: Interface) -> None:
-        """Take this program off; another start's is not for us to remove. Raise DataplaneError."""
-        detach_from(interface, {libbpf.prog_info(self._fd).id}.__contains__)
-
-    def _replace(self, interface: Interface, old: _Found, takeover: Takeover) -> Attachment:
+    def _replace(self, interface: Interface, old: XdpProgram, takeover: Takeover) -> Attachment:
         """Replace in place: native cannot replace generic, nor the reverse, without a moment of neither."""
         if self._is_bypassed(old.mode):
             raise DataplaneError(f"{interface.name}: {_BYPASSED}, and spale detach for what is there")
         old_fd = takeover.hold(old.program_id)
-        flags = _FLAGS[old.mode]
+        flags = XDP_FLAGS[old.mode]
         libbpf.xdp_attach(self._fd, interface.index, flags, self._expecting(old_fd))
         takeover.undo_by(libbpf.xdp_attach, old_fd, interface.index, flags, self._expecting(self._fd))
         kept = f"kept the mode that was found; for XDP_MODE={self._mode} detach first"
@@ -96,7 +80,7 @@ class XdpHook:
             if self._is_bypassed(mode):
                 refusals.append(_BYPASSED)
                 continue
-            flags = _FLAGS[mode] | libbpf.XDP_FLAGS_UPDATE_IF_NOEXIST
+            flags = XDP_FLAGS[mode] | libbpf.XDP_FLAGS_UPDATE_IF_NOEXIST
             try:
                 libbpf.xdp_attach(self._fd, interface.index, flags)
             except libbpf.LibbpfError as error:
@@ -104,7 +88,7 @@ class XdpHook:
                     raise
                 refusals.append(f"{mode.value}: {error.first_line}")
                 continue
-            takeover.undo_by(libbpf.xdp_detach, interface.index, _FLAGS[mode], self._expecting(self._fd))
+            takeover.undo_by(libbpf.xdp_detach, interface.index, XDP_FLAGS[mode], self._expecting(self._fd))
             return Attachment(interface.name, interface.index, mode, note="; ".join(refusals))
         raise DataplaneError(f"{interface.name}: no XDP here: {'; '.join(refusals)}")
 
@@ -112,7 +96,7 @@ class XdpHook:
         return mode is AttachMode.XDP_GENERIC and self._kernel < _GENERIC_SAFE
 
     def _expecting(self, fd: int) -> int | None:
-        return fd if self._kernel >= _REPLACE_KNOWN else None
+        return fd if self._kernel >= XDP_REPLACE_SINCE else None
 
 
 def make(
@@ -137,40 +121,7 @@ def make(
 
 def detach(names: Sequence[str] | None) -> list[Attachment]:
     """Remove our XDP program from the named interfaces, or from all. Raise DataplaneError."""
-    return detach_everywhere(detach_from, names)
-
-
-def detach_from(
-    interface: Interface,
-    chosen: Callable[[int], bool] = is_ours,
-) -> Attachment | None:
-    """Remove the XDP program from one interface if its id is `chosen`; return what was there.
-
-    Raise DataplaneError.
-    """
-    try:
-        found = _find(interface, chosen)
-        if found is None:
-            return None
-        with Takeover() as takeover:
-            expected = takeover.hold(found.program_id) if libbpf.kernel_version() >= _REPLACE_KNOWN else None
-            libbpf.xdp_detach(interface.index, _FLAGS[found.mode], expected)
-    except libbpf.LibbpfError as error:
-        if error.number == errno.ENODEV:
-            return None
-        raise
-    return Attachment(interface.name, interface.index, found.mode)
-
-
-def _find(interface: Interface, chosen: Callable[[int], bool]) -> _Found | None:
-    programs = libbpf.xdp_query(interface.index)
-    for program_id, mode in (
-        (programs.native, AttachMode.XDP_NATIVE),
-        (programs.generic, AttachMode.XDP_GENERIC),
-    ):
-        if program_id and chosen(program_id):
-            return _Found(program_id, mode)
-    return None
+    return remove_ours((from_xdp,), names)
 
 
 def _refuse_foreign(interface: Interface) -> None:

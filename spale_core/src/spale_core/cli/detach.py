@@ -70,7 +70,5 @@ def _installed_dataplanes() -> list[DataplaneKind]:
         except PluginError as error:
             sys.stderr.write(f"spale: left out: {error}\n")
     if not kinds:
-        raise PluginError(
-            "no enforcer is installed that could detach; pip install spale-tc"
-        )
+        raise PluginError("no enforcer is installed that could detach; pip install spale-tc")
     return kinds

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""Taking programs off an interface, wherever they hang; which ones is an argument."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from spale_bpf import interface as interfaces
+from spale_bpf import libbpf
+from spale_bpf.filters import bpf_filters
+from spale_bpf.ownership import is_ours
+from spale_bpf.takeover import Takeover
+from spale_core.model import Attachment, AttachMode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from spale_bpf.interface import Interface
+
+    Chosen = Callable[[int], bool]
+    Remover = Callable[[Interface, Takeover, Chosen], list[AttachMode]]
+
+XDP_REPLACE_SINCE = (5, 7)
+"""Since this Linux, netlink takes the XDP program that is expected to be there (XDP_FLAGS_REPLACE)."""
+
+XDP_FLAGS = {
+    AttachMode.XDP_NATIVE: libbpf.XDP_FLAGS_DRV_MODE,
+    AttachMode.XDP_GENERIC: libbpf.XDP_FLAGS_SKB_MODE,
+}
+
+
+@frozen
+class XdpProgram:
+    """A program that hangs on an interface by XDP."""
+
+    program_id: int
+    mode: AttachMode
+
+
+def has_tcx(interface: Interface) -> bool:
+    """Return whether this kernel has TCX. Raise LibbpfError."""
+    try:
+        libbpf.prog_query(interface.index)
+    except libbpf.LibbpfError as error:
+        if error.number == errno.EINVAL:
+            return False
+        raise
+    return True
+
+
+def find_xdp(interface: Interface, chosen: Chosen) -> XdpProgram | None:
+    """Return the XDP program whose id is `chosen`, if it is there. Raise LibbpfError."""
+    programs = libbpf.xdp_query(interface.index)
+    modes = ((programs.native, AttachMode.XDP_NATIVE), (programs.generic, AttachMode.XDP_GENERIC))
+    for program_id, mode in modes:
+        if program_id and chosen(program_id):
+            return XdpProgram(program_id, mode)
+    return None
+
+
+def from_chain(interface: Interface, takeover: Takeover, chosen: Chosen) -> list[AttachMode]:
+    """Take the chosen programs out of the TCX ingress chain; return how each hung. Raise LibbpfError."""
+    if not has_tcx(interface):
+        return []
+    found = [program_id for program_id in libbpf.prog_query(interface.index) if chosen(program_id)]
+    for program_id in found:
+        descriptor = takeover.hold(program_id)
+        libbpf.prog_detach(descriptor, interface.index)
+        takeover.undo_by(libbpf.prog_attach, descriptor, interface.index)
+    return [AttachMode.TCX] * len(found)
+
+
+def from_filters(interface: Interface, takeover: Takeover, chosen: Chosen) -> list[AttachMode]:
+    """Remove the chosen programs' filters; return how each hung. Raise DataplaneError.
+
+    The clsact discipline stays, even an empty one (docs/adr/0042).
+    """
+    found = [each for each in bpf_filters(interface.index) if chosen(each.program_id)]
+    for each in found:
+        descriptor = takeover.hold(each.program_id)
+        libbpf.tc_detach(interface.index, each.place)
+        takeover.undo_by(libbpf.tc_attach, descriptor, interface.index, each.place)
+    return [AttachMode.CLSACT] * len(found)
+
+
+def from_xdp(interface: Interface, takeover: Takeover, chosen: Chosen) -> list[AttachMode]:
+    """Take the chosen program off XDP; return how it hung. Raise LibbpfError."""
+    found = find_xdp(interface, chosen)
+    if found is None:
+        return []
+    descriptor = takeover.hold(found.program_id)
+    expected = descriptor if libbpf.kernel_version() >= XDP_REPLACE_SINCE else None
+    libbpf.xdp_detach(interface.index, XDP_FLAGS[found.mode], expected)
+    flags = XDP_FLAGS[found.mode] | libbpf.XDP_FLAGS_UPDATE_IF_NOEXIST
+    takeover.undo_by(libbpf.xdp_attach, descriptor, interface.index, flags)
+    return [found.mode]
+
+
+EVERYWHERE: tuple[Remover, ...] = (from_chain, from_filters, from_xdp)
+
+
+def remove(
+    interface: Interface,
+    takeover: Takeover,
+    chosen: Chosen,
+    removers: Iterable[Remover] = EVERYWHERE,
+) -> list[AttachMode]:
+    """Remove the chosen programs; return how each hung. Raise DataplaneError."""
+    return [mode for remover in removers for mode in remover(interface, takeover, chosen)]
+
+
+def remove_ours(removers: Sequence[Remover], names: Sequence[str] | None) -> list[Attachment]:
+    """Remove our programs, whoever attached them, from the named interfaces or, for None, from all.
+
+    Raise DataplaneError, such as for a name that this network namespace does not have.
+    """
+    chosen = interfaces.find_all() if names is None else [interfaces.find(name) for name in names]
+    removed = []
+    for interface in chosen:
+        modes = remove_if_there(interface, is_ours, removers)
+        removed += [Attachment(interface.name, interface.index, mode) for mode in modes]
+    return removed
+
+
+def remove_if_there(
+    interface: Interface,
+    chosen: Chosen,
+    removers: Iterable[Remover] = EVERYWHERE,
+) -> list[AttachMode]:
+    """Remove the chosen programs, all or none, from an interface that may have gone away meanwhile.
+
+    Return how each hung. Raise DataplaneError.
+    """
+    try:
+        with Takeover() as takeover:
+            return remove(interface, takeover, chosen, removers)
+    except libbpf.LibbpfError as error:
+        if error.number == errno.ENODEV:
+            return []
+        raise error.on(interface.name) from error

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from spale_core.tagtable import MAX_EPOCHS
+
 if TYPE_CHECKING:
     from spale_core.config.settings import Settings
-
-TAGS_EACH = 12
-"""Tags that the kernel may hold per client, server key and scheme (spec.md, "Default sizes")."""
 
 _PORTS = 65536
 _SEEN_MACS = 65536
@@ -39,7 +38,7 @@ class Footprint:
 def footprint(settings: Settings) -> Footprint:
     """Return the footprint of `settings`; `addresses` is for clients that may have as much as the largest."""
     per_address = max((len(client.services) for client in settings.clients), default=0)
-    tags = TAGS_EACH * len(settings.clients) * len(settings.server_keys) * len(settings.auth)
+    tags = MAX_EPOCHS * len(settings.clients) * len(settings.server_keys) * len(settings.auth)
     cpus = os.cpu_count() or 1
     kernel_bytes = sum(
         (

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+
 from spale_core.config import loader
 from spale_core.errors import ConfigError
 
@@ -41,6 +42,7 @@ class Lab:
     """The place: `lines` is the configuration by key, `conf` the file, `clients` the clients' folder."""
 
     def __init__(self, folder: Path) -> None:
+        """Write keys and one client."""
         self.folder = folder
         self.conf = folder / "spale.conf"
         self.server_key = folder / "server.key"

@@ -8,7 +8,9 @@ import pytest
 WINDOW = "write a whole number from 1 to 2147483647, or -1 for never"
 GRACE = "write a whole number from 0 to 2147483647, or -1 for never"
 PORTS = "write 22 (both protocols), 22/tcp, 51820/udp or 6000-6010/tcp, separated by commas"
-NAME_AT_LEAST = "name at least one port: 22 (both protocols), 22/tcp, 51820/udp or 6000-6010/tcp, separated by commas"
+NAME_AT_LEAST = (
+    "name at least one port: 22 (both protocols), 22/tcp, 51820/udp or 6000-6010/tcp, separated by commas"
+)
 PREFIX = "is no address or prefix; write 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32"
 DATE = "write a date such as 2027-12-31 or 2027-12-31T18:00:00Z"
 
@@ -94,7 +96,8 @@ MISTAKES = {
     "ADMIN_EXPIRES=1969-12-31": f"'1969-12-31' is out of range; {DATE}",
     "ADMIN_EXPIRES=2027-W01-1": f"'2027-W01-1' is no ISO 8601 date; {DATE}",
     "ADMIN_AUTH=other": (
-        "client admin uses 'other', which AUTH does not list; add it to AUTH, or set ADMIN_AUTH to one of hpke"
+        "client admin uses 'other', which AUTH does not list; add it to AUTH, "
+        "or set ADMIN_AUTH to one of hpke"
     ),
     # keys
     "IDEL_SEC=60": "is no key; did you mean IDLE_SEC?",
@@ -108,7 +111,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("line", MISTAKES)
 def test_one_mistake_is_named_with_its_place(lab, line):
-    """PATH:LINE: KEY: what is wrong; what would be right. Nothing else is said, since nothing else is wrong."""
+    """PATH:LINE: KEY: what is wrong; what would be right. And nothing else, since nothing else is wrong."""
     found = lab.mistakes(line)
     key = line.partition("=")[0]
     assert found == [f"LAB/spale.conf:{lab.line_of(key)}: {key}: {MISTAKES[line]}"]
@@ -116,7 +119,13 @@ def test_one_mistake_is_named_with_its_place(lab, line):
 
 @pytest.mark.parametrize(
     ("line", "shown"),
-    [("hello", "hello"), ("=5", "''"), ("A B=5", "'A B'"), ("IDLÉ=5", "'IDL\\xc9'"), ("export A=5", "'export A'")],
+    [
+        ("hello", "hello"),
+        ("=5", "''"),
+        ("A B=5", "'A B'"),
+        ("IDLÉ=5", "'IDL\\xc9'"),
+        ("export A=5", "'export A'"),
+    ],
 )
 def test_a_line_without_a_key_is_a_mistake(lab, line, shown):
     """What is neither a setting nor a comment is never skipped."""
@@ -134,6 +143,13 @@ def test_the_spa_port_cannot_be_protected(lab, port):
 def test_tcp_at_the_number_of_the_spa_port_is_an_ordinary_port(lab):
     """Only UDP is taken."""
     assert lab.load("PROTECTED_PORTS=22/tcp,55555/tcp").listen_port == 55555
+
+
+def test_more_prefixes_than_fit(lab):
+    """Refused here, not when the kernel's map is full."""
+    addresses = ",".join(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}" for number in range(65537))
+    (found,) = lab.mistakes(f"ALWAYS_ALLOW={addresses}")
+    assert found.endswith("ALWAYS_ALLOW: has 65537 prefixes; at most 65536 fit, so join neighbours")
 
 
 def test_burst_zero_is_fine_without_a_rate(lab):

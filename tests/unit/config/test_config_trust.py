@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+
 from spale_core.config.files import read_in_folder, read_trusted, refuse_untrusted, trusted_folder
 from spale_core.config.mistakes import BadValueError
 
@@ -84,7 +85,7 @@ def test_a_sticky_parent_is_no_mistake(tmp_path):
 
 @needs_root
 def test_what_somebody_else_owns_is_refused(tmp_path):
-    """A file, its folder, a parent, also where the sticky bit is set: its owner may write it, whatever the mode."""
+    """A file, its folder, a parent, sticky or not: its owner may write it, whatever the mode."""
     folder = tmp_path / "folder"
     folder.mkdir()
     file = folder / "file"

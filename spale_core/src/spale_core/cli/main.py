@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from spale_core.cli.command import guarded, new_parser

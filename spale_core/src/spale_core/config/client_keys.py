@@ -70,7 +70,7 @@ class ClientKeys:
             self._given[split] = Given(value, entry)
 
     def _unknown(self, key: str) -> str:
-        nearest = get_close_matches(key.upper(), [*by_key(), *self._near(key.upper())], 1, 0.5)
+        nearest = get_close_matches(key.upper(), [*by_key(), *self._near(key.upper())], 1)
         if nearest:
             return f"is no key; did you mean {nearest[0]}?"
         return "is no key; spale.conf.example lists them all"

@@ -10,11 +10,15 @@ from spale_core.model import Protocol, Service
 if TYPE_CHECKING:
     from spale_core.config.draft import Draft
 
+MAX_PREFIXES = 65536
+"""The most prefixes that the kernel is asked to hold."""
+
 
 def judge_relations(draft: Draft) -> None:
     """Record every contradiction between keys."""
     _judge_spa_port(draft)
     _judge_rate(draft)
+    _judge_always_allow(draft)
 
 
 def _judge_spa_port(draft: Draft) -> None:
@@ -35,3 +39,9 @@ def _judge_rate(draft: Draft) -> None:
             "SPA_RL_BURST",
             f"0 with a rate of {rate} lets no knock in; write at least 1, or SPA_RL_RATE=0 for no limit",
         )
+
+
+def _judge_always_allow(draft: Draft) -> None:
+    count = len(draft.value("ALWAYS_ALLOW") or ())
+    if count > MAX_PREFIXES:
+        draft.add("ALWAYS_ALLOW", f"has {count} prefixes; at most {MAX_PREFIXES} fit, so join neighbours")

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""What spec.md lists and this version cannot do is refused with "not yet", never ignored."""
+
+from __future__ import annotations
+
+import pytest
+
+from spale_core.errors import ConfigError, NotYetError
+
+NOT_YET = {
+    "STORE=sqlite": "sqlite",
+    "PIN_MAPS=1": "1",
+    "PIN_DIR=/sys/fs/bpf/spale": "any value",
+    "LOADER=bcc": "bcc",
+    "AUTH=hpke,hpke-v1": "hpke-v1",
+    "ADMIN_AUTH=hpke-v1": "hpke-v1",
+    "WAIT_INTERFACE=1": "1",
+    "SOCKET=/run/spale/spale.sock": "any value",
+    "SOCKET_GROUP=adm": "any value",
+    "LOG_USE_SYSLOG=1": "1",
+    "ADOPT=1": "no session is tracked, so nothing is adopted and only 0 is accepted",
+    "SESSION_SEC=3600": "no session is tracked, so only 0 and the default are accepted",
+    "MAX_SESSIONS=100": "any but the default",
+}
+
+
+@pytest.mark.parametrize("line", NOT_YET)
+def test_not_yet(lab, line):
+    """The line and the words; exit code 78."""
+    key, _, value = line.partition("=")
+    (found,) = lab.mistakes(line)
+    assert found == (
+        f"LAB/spale.conf:7: {key}: '{value}' is not yet possible ({NOT_YET[line]}); leave {key} out"
+    )
+    with pytest.raises(NotYetError) as caught:
+        lab.load(line)
+    assert caught.value.exit_code == 78
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "PIN_MAPS=0",
+        "LOADER=libbpf",
+        "WAIT_INTERFACE=0",
+        "LOG_USE_SYSLOG=0",
+        "ADOPT=0",
+        "SESSION_SEC=0",
+        "SESSION_SEC=86400",
+        "MAX_SESSIONS=65536",
+        "STORE=memory",
+        "MODE=xdp",
+        "XDP_MODE=native",
+    ],
+)
+def test_what_asks_for_nothing_new_is_fine(lab, line):
+    """A value that says what this version does anyway is accepted."""
+    lab.load(line)
+
+
+@pytest.mark.parametrize(
+    ("key", "option"), [("TRIAL", "--trial"), ("NAME", "--name"), ("SOCKET", "--socket")]
+)
+def test_options_that_are_not_yet(lab, key, option):
+    """An option is called by its name."""
+    (found,) = lab.mistakes(options={key: "5"})
+    assert found == f"{option}: '5' is not yet possible (any value); leave {option} out"
+
+
+def test_a_real_mistake_outweighs(lab):
+    """NotYetError is raised only where nothing else is wrong."""
+    with pytest.raises(ConfigError) as caught:
+        lab.load("STORE=sqlite", "IDLE_SEC=x")
+    assert not isinstance(caught.value, NotYetError)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_value_that_would_never_do_is_a_mistake(lab):
+    """Judged first: later versions will not take it either."""
+    (found,) = lab.mistakes("PIN_MAPS=maybe")
+    assert found.endswith("'maybe' is neither yes nor no; write 1 or 0")

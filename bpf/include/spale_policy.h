@@ -41,7 +41,7 @@ struct spale_knock {
 	__u64 tag;
 	__u64 mac;
 	__u64 body[SPALE_SPA_BODY_LEN / 8];
-} __attribute__((packed, aligned(4)));
+};
 
 SPALE_ASSERT_SIZE(struct spale_knock, 8 + SPALE_SPA_LEN);
 

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: MIT
 """Write _abi.py: the enums, structs and maps of the kernel programs, read from the objects' BTF.
 
 The C header is the truth; BTF is what the compiler made of it, so what is written here is what the kernel

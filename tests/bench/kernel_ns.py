@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What a packet costs in the kernel: nanoseconds over a program of the same kind that does nothing.
 
-BPF_PROG_TEST_RUN, a million repetitions, the median of nine runs; the verdict is checked before. Run it alone:
-``sudo .venv/bin/python tests/bench/kernel_ns.py``.
+BPF_PROG_TEST_RUN, a million repetitions, the median of nine runs; the verdict is checked before. It can be
+run alone: ``.venv/bin/python tests/bench/kernel_ns.py``, as root.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ sys.path.append(str(Path(__file__).parents[1] / "kernel"))  # when it is run alo
 import knock
 import packets as p
 import rig
-from rig import NEVER, SECOND, Entry, Rig
+from machine import NEVER, SECOND, Entry, client, now_ns
+from rig import Rig
+
 from spale_bpf import _abi, libbpf
 from spale_bpf._abi import Flag, Reason, Service
 
@@ -57,8 +59,8 @@ def _protect(loaded: Rig) -> None:
 
 def _granting(family: int) -> Callable[[Rig], None]:
     def prepare(loaded: Rig) -> None:
-        grant = _abi.Grant(rig.now_ns(), 3600 * SECOND, 0, NEVER)
-        loaded.grant(rig.client(family), p.TCP, PROTECTED, grant)
+        grant = _abi.Grant(now_ns(), 3600 * SECOND, 0, NEVER)
+        loaded.grant(client(family), p.TCP, PROTECTED, grant)
 
     return prepare
 
@@ -66,7 +68,7 @@ def _granting(family: int) -> Callable[[Rig], None]:
 def _allowing(family: int) -> Callable[[Rig], None]:
     def prepare(loaded: Rig) -> None:
         loaded.settings(Flag.ALWAYS_ALLOW)
-        loaded.always_allow(family, rig.client(family), 120)
+        loaded.always_allow(family, client(family), 120)
 
     return prepare
 
@@ -98,9 +100,10 @@ def _framing(family: int) -> Callable[[bytes, int], bytes]:
     return frame
 
 
-def timed(fd: int, frame: bytes) -> float:
-    """Return the median of the nanoseconds that a program takes for a packet."""
-    return statistics.median(libbpf.prog_test_run(fd, frame, REPEATS).duration_ns for _ in range(RUNS))
+def timed(fds: tuple[int, ...], frame: bytes) -> list[float]:
+    """Return the median of the nanoseconds that each program takes for a packet, the programs in turns."""
+    rounds = [[libbpf.prog_test_run(fd, frame, REPEATS).duration_ns for fd in fds] for _ in range(RUNS)]
+    return [statistics.median(times) for times in zip(*rounds, strict=True)]
 
 
 def measure(entry: Entry) -> Iterator[Cost]:
@@ -115,8 +118,8 @@ def measure(entry: Entry) -> Iterator[Cost]:
                 outcome = loaded.run(case.frame)
                 assert tuple(outcome.counted) == ((case.reason,) if case.reason else ()), case.name
                 assert outcome.passed == (case.reason is None), case.name
-                over = timed(loaded.fd, case.frame) - timed(idle, case.frame)
-                yield Cost(entry, case.name, round(over))
+                ours, nothings = timed((loaded.fd, idle), case.frame)
+                yield Cost(entry, case.name, round(ours - nothings))
 
 
 def report() -> Iterator[str]:

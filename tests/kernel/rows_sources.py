@@ -16,7 +16,7 @@ from spale_bpf._abi import Flag, Reason
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rig import Rig
+    from machine import Machine
 
 LOOPBACK = 1
 """The interface that packets of BPF_PROG_TEST_RUN come in on."""
@@ -31,7 +31,7 @@ def from6(source: str, payload: bytes = p.tcp(TCP_PORT, SYN), protocol: int = p.
     return p.ethernet(p.ipv6(payload, protocol, source=source), p.ETH_IPV6)
 
 
-def _flag_off(loaded: Rig) -> None:
+def _flag_off(loaded: Machine) -> None:
     loaded.settings(Flag(0))
 
 

@@ -7,10 +7,9 @@ import functools
 from typing import TYPE_CHECKING
 
 import packets as p
-import rig
 from knock import BODY, MAC_KEY, TAG, knock
+from machine import SECOND, now_ns
 from packets import DSTOPTS, FRAGMENT, HOPOPTS, IPV4_MORE, IPV6_MORE, SYN
-from rig import NEVER, SECOND
 from table import ETHERNET, FAMILIES, SPA_PORT, Row, chained, frame
 
 from spale_bpf._abi import Reason, Service
@@ -18,7 +17,7 @@ from spale_bpf._abi import Reason, Service
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rig import Rig
+    from machine import Machine
     from table import State
 
 GOOD = knock()
@@ -39,9 +38,9 @@ def fresh(number: int) -> bytes:
 def tag_state(not_before_s: float, not_after_s: float, tag: bytes = TAG) -> State:
     """Return a state in which a tag is valid from and to so many seconds from now."""
 
-    def state(loaded: Rig) -> None:
-        now_ns = rig.now_ns()
-        window = [max(0, now_ns + int(second * SECOND)) for second in (not_before_s, not_after_s)]
+    def state(loaded: Machine) -> None:
+        clock_ns = now_ns()
+        window = [max(0, clock_ns + int(second * SECOND)) for second in (not_before_s, not_after_s)]
         loaded.tag(tag, MAC_KEY, *window)
 
     return state
@@ -50,7 +49,7 @@ def tag_state(not_before_s: float, not_after_s: float, tag: bytes = TAG) -> Stat
 def limited(burst: int, cost_ns: int = 3600 * SECOND) -> State:
     """Return a state with a rate limit."""
 
-    def state(loaded: Rig) -> None:
+    def state(loaded: Machine) -> None:
         loaded.settings(cost_ns=cost_ns, burst=burst)
 
     return state
@@ -86,7 +85,7 @@ def form_rows() -> Iterator[Row]:
 
 
 def _serving(service: Service) -> State:
-    def state(loaded: Rig) -> None:
+    def state(loaded: Machine) -> None:
         loaded.service(SPA_PORT, service)
 
     return state
@@ -159,11 +158,6 @@ def spending_rows() -> Iterator[Row]:
         yield Row(f"spa-bucket-{source}", packet, reason, once, (spa(6, fresh(1)),))
     packet = p.ethernet(p.ipv4(p.udp(SPA_PORT, GOOD), p.UDP, source=p.OTHER4), p.ETH_IPV4)
     yield Row("spa-bucket-other-ipv4", packet, None, once, (spa(4, fresh(1)),))
-
-
-def tag_forever(loaded: Rig) -> None:
-    """Make the tag valid until the clock ends."""
-    loaded.tag(TAG, MAC_KEY, 0, NEVER)
 
 
 ROWS = (*form_rows(), *header_rows(), *tag_rows(), *flipped_rows(), *spending_rows())

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import knock
 import packets as p
-import rig
-from rig import NEVER, SECOND, Entry, Rig
+from machine import NEVER, SECOND, Entry, Machine, client, now_ns
 
 from spale_bpf import _abi
 from spale_bpf._abi import Flag, Reason, Service
@@ -16,7 +15,7 @@ from spale_bpf._abi import Flag, Reason, Service
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    State = Callable[[Rig], None]
+    State = Callable[[Machine], None]
 
 TCP_PORT, UDP_PORT, BOTH_PORT, SPA_PORT, OPEN_PORT = 22, 5353, 443, 55555, 8080
 """Protected for TCP, for UDP, for both; the SPA port; protected for nothing."""
@@ -46,7 +45,7 @@ class Row(NamedTuple):
     exact: bool = False
 
 
-def prepare(loaded: Rig) -> None:
+def prepare(loaded: Machine) -> None:
     """Make the common state: services, the SPA port with one tag, no limit, no grants."""
     loaded.reset()
     loaded.service(TCP_PORT, Service.TCP)
@@ -56,7 +55,7 @@ def prepare(loaded: Rig) -> None:
     loaded.tag(knock.TAG, knock.MAC_KEY, 0, NEVER)
 
 
-def check(row: Row, loaded: Rig) -> None:
+def check(row: Row, loaded: Machine) -> None:
     """Run a row in a rig that is used for nothing else meanwhile."""
     prepare(loaded)
     for change in row.state:
@@ -103,8 +102,8 @@ def granted(
 ) -> State:
     """Return a state with a grant for `source`, or for the clients of both families."""
 
-    def state(loaded: Rig) -> None:
-        sources = [p.packed(source)] if source else [rig.client(family) for family in FAMILIES]
+    def state(loaded: Machine) -> None:
+        sources = [p.packed(source)] if source else [client(family) for family in FAMILIES]
         for packed in sources:
             scoped = packed[:4] + ifindex.to_bytes(4, "big") + packed[8:] if ifindex else packed
             loaded.grant(scoped, protocol, port, life())
@@ -115,7 +114,7 @@ def granted(
 def allowed(family: int, address: str, bits: int) -> State:
     """Return a state in which a prefix is always allowed; `bits` of the 128."""
 
-    def state(loaded: Rig) -> None:
+    def state(loaded: Machine) -> None:
         loaded.settings(Flag.ALWAYS_ALLOW)
         loaded.always_allow(family, p.packed(address), bits)
 
@@ -124,27 +123,27 @@ def allowed(family: int, address: str, bits: int) -> State:
 
 def live() -> _abi.Grant:
     """Return a grant that is LIVE for a minute."""
-    return _abi.Grant(rig.now_ns() - SECOND, 60 * SECOND, 300 * SECOND, rig.now_ns() + 600 * SECOND)
+    return _abi.Grant(now_ns() - SECOND, 60 * SECOND, 300 * SECOND, now_ns() + 600 * SECOND)
 
 
 def grace() -> _abi.Grant:
     """Return a grant that is in GRACE for most of a minute."""
-    return _abi.Grant(rig.now_ns() - 5 * SECOND, SECOND, 60 * SECOND, NEVER)
+    return _abi.Grant(now_ns() - 5 * SECOND, SECOND, 60 * SECOND, NEVER)
 
 
 def dead() -> _abi.Grant:
     """Return a grant whose windows are over."""
-    return _abi.Grant(rig.now_ns() - 5 * SECOND, SECOND, 2 * SECOND, NEVER)
+    return _abi.Grant(now_ns() - 5 * SECOND, SECOND, 2 * SECOND, NEVER)
 
 
 def graceless() -> _abi.Grant:
     """Return a grant whose idle window is over and whose grace was shorter."""
-    return _abi.Grant(rig.now_ns() - 5 * SECOND, 2 * SECOND, SECOND, NEVER)
+    return _abi.Grant(now_ns() - 5 * SECOND, 2 * SECOND, SECOND, NEVER)
 
 
 def ended() -> _abi.Grant:
     """Return a grant that is busy, but MAX_SEC after its knock is over."""
-    return _abi.Grant(rig.now_ns() - SECOND, NEVER, NEVER, rig.now_ns())
+    return _abi.Grant(now_ns() - SECOND, NEVER, NEVER, now_ns())
 
 
 def endless() -> _abi.Grant:

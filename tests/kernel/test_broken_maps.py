@@ -4,22 +4,20 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING
 
 import knock
 import packets as p
 import pytest
 import rows_spa
 import table
+from machine import NO_FLAGS, Entry, index
 from packets import SYN
-from rig import Entry, Rig
+from rig import Rig
 from table import OPEN_PORT, TCP_PORT
 
+from spale_bpf import libbpf
 from spale_bpf._abi import Flag, Reason
 from spale_bpf.libbpf import native
-
-if TYPE_CHECKING:
-    from spale_bpf import libbpf
 
 pytestmark = pytest.mark.kernel
 
@@ -46,13 +44,13 @@ def broken(request: pytest.FixtureRequest) -> Broken:
         yield made
 
 
-@pytest.mark.parametrize("flags", [Flag(0), Flag.LOG_ONLY])
+@pytest.mark.parametrize("flags", [NO_FLAGS, Flag.LOG_ONLY])
 @pytest.mark.parametrize("family", table.FAMILIES)
 def test_without_settings_protected_ports_are_shut(broken: Broken, family: int, flags: Flag) -> None:
     """Without settings a packet to a protected port is dropped, as INTERNAL; others are not ours."""
     broken.flags = flags
     table.granted(p.TCP, TCP_PORT, table.live)(broken)
-    broken.forget_settings()
+    libbpf.map_delete(broken.object.map_fd("spale_settings"), index(0))
     outcome = broken.run(table.frame(family, p.tcp(TCP_PORT, SYN), p.TCP))
     assert outcome == (False, {Reason.INTERNAL: bytes(16)})
     assert broken.run(table.frame(family, p.tcp(OPEN_PORT, SYN), p.TCP)) == (True, {})

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import elf
 import pytest
 import rig
-from rig import Entry, Rig
+from machine import Entry
+from rig import Rig
 
 from spale_bpf import _abi
 from spale_bpf.libbpf import native

@@ -11,7 +11,8 @@ import rows_headers
 import rows_sources
 import rows_spa
 import table
-from rig import Entry, Rig
+from machine import NO_FLAGS, Entry
+from rig import Rig
 
 from spale_bpf._abi import Flag, Reason
 
@@ -50,7 +51,7 @@ def test_log_only_passes_all(loaded: Rig) -> None:
             if loaded.entry in row.how and loaded.builds(row.frame):
                 table.check(row, loaded)
     finally:
-        loaded.flags = Flag(0)
+        loaded.flags = NO_FLAGS
 
 
 def test_every_reason_has_a_row() -> None:

@@ -15,7 +15,8 @@ import time
 from typing import TYPE_CHECKING, Self
 
 import rig
-from rig import Entry, Outcome, Rig
+from machine import ETH_LENGTH, Entry, Outcome, index
+from rig import Rig
 
 from spale_bpf import libbpf
 from spale_core.demo.stage import Namespace
@@ -87,23 +88,23 @@ class Wire(Rig):
         data = self.data(frame)
         if self.paged:
             # Beyond a page, `hdr_len` of the virtio header is the size of the linear part.
-            data = struct.pack("=BBHHHH", 0, 0, rig.ETH_LENGTH, 0, 0, 0) + data.ljust(PAGE + 1000, b"\0")
+            data = struct.pack("=BBHHHH", 0, 0, ETH_LENGTH, 0, 0, 0) + data.ljust(PAGE + 1000, b"\0")
         os.write(self._device, data)
 
     def run(self, frame: bytes) -> Outcome:
         """Let a packet arrive and wait until it is counted, here or behind."""
-        before, seen = self._counters(), self._seen()
+        before, seen = self.counters(), self._seen()
         self.send(frame)
         end = time.monotonic() + DEADLINE_S
         while True:
-            counted = self._counted(before)
+            counted = self.counted(before)
             passed = self._seen() > seen
             if passed or (counted and not self.flags):
                 return Outcome(passed, counted)
             assert time.monotonic() < end, "the packet was neither dropped nor let through"
 
     def _seen(self) -> int:
-        value = libbpf.map_lookup(self._behind.map_fd("selftest_seen"), rig.index(0), 8)
+        value = libbpf.map_lookup(self._behind.map_fd("selftest_seen"), index(0), 8)
         return int.from_bytes(value or b"", "little")
 
 

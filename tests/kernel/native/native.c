@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: MIT */
 /*
  * The programs' policy as a shared library of user space: a packet is a buffer, a clock is a variable. What is
  * behind spale_filter() is the very text that the kernel runs.

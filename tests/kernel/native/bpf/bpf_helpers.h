@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: MIT */
 /*
  * The helpers that the programs call, for a build that runs in user space: every map is a list that is searched
  * from its beginning. A map's definition has its sizes in its type, which is why these are macros.

@@ -16,9 +16,15 @@ DOOR = "door0"
 class TestFake(DataplaneContract):
     """The dataplane that the core's own tests use."""
 
+    interface = DOOR
+
+    @pytest.fixture(autouse=True)
+    def _on_a_host(self):
+        self.host = {}
+
     def make(self, settings):
-        """Return a fake."""
-        return FakeDataplane(settings, FakeClock())
+        """Return a fake on the test's host."""
+        return FakeDataplane(settings, FakeClock(), self.host)
 
 
 class OnDoor(DataplaneContract):

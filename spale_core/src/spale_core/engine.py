@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from spale_core import epochs, ipc
+from spale_core.errors import PluginError
 from spale_core.model import Claim, Reason, Refused
 from spale_core.throttle import Throttle
 
@@ -125,6 +126,8 @@ class Engine:
     def _tags(self, epoch: int) -> Iterator[Tag]:
         for scheme in self._schemes:
             for tag in scheme.authenticator.tags(epoch):
+                if (len(tag.tag), len(tag.mac_key)) != (ipc.TAG_LENGTH, ipc.MAC_KEY_LENGTH):
+                    raise PluginError("an authenticator made a tag or a mac key of a wrong length")
                 client = scheme.clients[tag.client]
                 yield tag if client == tag.client else evolve(tag, client=client)
 

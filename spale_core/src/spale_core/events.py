@@ -124,6 +124,28 @@ class Refused(Event):
 
 
 @frozen(kw_only=True)
+class Untracked(Event):
+    """`count` connections were let in by their grant, but had no room as sessions: they end with it."""
+
+    word: ClassVar[str] = "untracked"
+    level: ClassVar[Level] = Level.WARNING
+
+    count: int
+    last_source: Source | None
+
+
+@frozen(kw_only=True)
+class Adopted(Event):
+    """`count` connections that stood at the first attach became sessions; `left_out` more had no room."""
+
+    word: ClassVar[str] = "adopted"
+    level: ClassVar[Level] = Level.NOTICE
+
+    count: int
+    left_out: int | None
+
+
+@frozen(kw_only=True)
 class ListenerDied(Event):
     """The listener has ended; another one is started after `restart_in_s` seconds."""
 

@@ -43,6 +43,8 @@ def footprint(settings: Settings) -> Footprint:
     kernel_bytes = sum(
         (
             _hash(settings.max_grants, key=20, value=32),
+            _hash(settings.max_sessions, key=40, value=24),
+            _hash(settings.max_sessions, key=20, value=4),
             _hash(max(tags, 1), key=8, value=32),
             _hash(_SEEN_MACS, key=8, value=1),
             _hash(settings.max_sources, key=16, value=8),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import field, frozen
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         Network,
         Reason,
         Service,
+        Session,
         Source,
         Tag,
     )
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 class DataplaneSettings:
     """What a dataplane must know when it is made; sizes are numbers of map entries.
 
-    `rate` is datagrams per second and source (0: no limit), `burst` the bucket's depth.
+    `rate` is datagrams per second and source (0: no limit), `burst` the bucket's depth; `session_s` is how
+    long an OPEN session may be silent (0: sessions are not tracked).
     """
 
     spa_port: int
@@ -41,8 +44,32 @@ class DataplaneSettings:
     max_grants: int
     max_sources: int
     max_tags: int
+    max_sessions: int = 1
+    session_s: int = 0
     log_only: bool = False
     xdp_mode: str = "auto"
+
+
+class Outcome(enum.Enum):
+    """What became of an attachment that was lost."""
+
+    PUT_BACK = "put back"
+    FAILED = "not put back"
+    RELEASED = "taken off on purpose"
+
+
+@frozen
+class Loss:
+    """An attachment that was not as `attach` had left it; `found` says, in words, what was there instead.
+
+    `note` says why it could not be put back, or what is not as it was. One that was taken off on purpose
+    (``spale detach``) is not looked after any more.
+    """
+
+    interface: str
+    found: str
+    outcome: Outcome
+    note: str = ""
 
 
 class Dataplane(Protocol):
@@ -69,11 +96,40 @@ class Dataplane(Protocol):
     def installed(self) -> Iterable[Grant]:
         """Return the grants in the kernel, with `last_ns` as packets have moved it."""
 
+    def sessions(self) -> Iterable[Session]:
+        """Return the sessions in the kernel, as packets have opened and moved them."""
+
+    def put_sessions(self, sessions: Sequence[Session]) -> None:
+        """Install or replace `sessions`, all or none; idempotent."""
+
+    def change_sessions(self, changes: Iterable[tuple[Session, Session]]) -> None:
+        """Put the second of each pair in the place of the first.
+
+        Where that is gone, is in another state by now, or was restarted, nothing happens.
+        """
+
+    def end_sessions(self, sessions: Iterable[Session]) -> None:
+        """Remove `sessions`, but none that was restarted since; one that is gone is no error."""
+
+    def set_session_counts(self, counts: Mapping[tuple[Source, Service], int]) -> None:
+        """Say how many sessions each source and service holds; those that are not in `counts` hold none."""
+
     def counters(self) -> Mapping[Reason, Counter]:
-        """Return the drops by reason, summed over the CPUs; reasons that never occurred may be absent."""
+        """Return what was counted, by reason: drops, and sessions that had no room.
+
+        Reasons that never occurred may be absent.
+        """
 
     def attach(self, interfaces: Sequence[str]) -> Sequence[Attachment]:
         """Enforce on `interfaces`, in place of a program of ours that is there; all or none."""
+
+    def ensure(self) -> Sequence[Loss]:
+        """Read back every attachment, put back what is lost, and return what was not as it should be.
+
+        Nothing on the way opens what is shut, and nothing of others is removed. What cannot be put back is
+        tried again at the next call. An interface that is gone is no error: it is one of the losses. Raise
+        DataplaneError only if nothing could be looked at.
+        """
 
     def detach(self) -> None:
         """Take our program off every interface that `attach` put it on; this opens the ports."""

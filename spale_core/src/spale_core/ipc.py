@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from spale_core.errors import SpaleError
 from spale_core.model import Claim, Reason, Refused, Service, Source, Tag
 
 if TYPE_CHECKING:
@@ -32,10 +31,12 @@ class _Kind(enum.IntEnum):
 TAGS_PER_BATCH = 64
 SERVICES_PER_CLAIM = 8
 ENC_LENGTH = 32
+TAG_LENGTH = 8
+MAC_KEY_LENGTH = 16
 
 _SOURCE = Struct("=16sI")
 _SERVICE = Struct("=BH")
-_TAG = Struct("=IH8s16s")
+_TAG = Struct(f"=IH{TAG_LENGTH}s{MAC_KEY_LENGTH}s")
 
 _EMPTY_MESSAGE = Struct("=B")
 _TAGS_MESSAGE = Struct(f"=BQBB{TAGS_PER_BATCH * _TAG.size}s")
@@ -72,8 +73,8 @@ LISTENER_REASONS = (
 _CODES = {reason: code for code, reason in enumerate(LISTENER_REASONS)}
 
 
-class IpcError(SpaleError):
-    """The listener sent what no listener of ours sends."""
+class IpcError(Exception):
+    """The listener sent what no listener of ours sends, or has ended: it must go, and the monitor goes on."""
 
 
 @frozen

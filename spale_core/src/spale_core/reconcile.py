@@ -42,6 +42,9 @@ class Ended:
     services: tuple[Service, ...]
 
 
+_Share = tuple[str, "Pair"]
+"""A client, and a pair that it has or had a share in."""
+
 _Change = tuple[str, "Pair", "Grant | None"]
 """A client, a pair, and the share that the client had in it before."""
 
@@ -58,6 +61,8 @@ class Reconciler:
         self._rate = ClaimRate()
         self._holdings = Holdings()
         self._written: dict[Pair, Grant] = {}
+        self._ended: list[_Share] = []
+        self._unrecorded: set[_Share] = set()
         self._first_seen: dict[bytes, tuple[int, Source]] = {}
 
     @property
@@ -94,15 +99,12 @@ class Reconciler:
         Raise DataplaneError or StoreError; the next sweep then does what this one left.
         """
         installed = {(grant.source, grant.service): grant for grant in self._dataplane.installed()}
-        changed: list[Holding] = []
-        ended: list[tuple[str, Pair]] = []
         for pair in self._holdings.pairs():
-            self._age(pair, installed.get(pair), now, changed, ended)
-        pairs = {pair for _, pair in ended} | self._holdings_that_differ(installed)
-        strays = [pair for pair in installed if not self._holdings.shares(pair)]
-        self._write(pairs.union(strays))
+            self._age(pair, installed.get(pair), now)
+        self._write(self._differing(installed))
+        self._record()
         self._forget_first_seen(now)
-        self._record(changed, ended)
+        ended, self._ended = self._ended, []
         return _grouped(ended)
 
     def _decide(self, claim: Claim, now: Moment, log: list[_Change]) -> Granted | Refused:
@@ -197,41 +199,42 @@ class Reconciler:
             self._dataplane.allow(list(unions.values()))
             self._written.update(unions)
 
-    def _age(
-        self,
-        pair: Pair,
-        installed: Grant | None,
-        now: Moment,
-        changed: list[Holding],
-        ended: list[tuple[str, Pair]],
-    ) -> None:
+    def _age(self, pair: Pair, installed: Grant | None, now: Moment) -> None:
         """Extend the shares in `pair` by the packets that the kernel saw, and drop the dead ones."""
         written = self._written.get(pair)
+        # A knock moves the kernel's time too; only a packet moves it on from there.
         moved = installed is not None and written is not None and installed.last_ns > written.last_ns
         for client, share in list(self._holdings.shares(pair).items()):
             aged = share
             if installed is not None and moved and policy.touched(share, installed.last_ns):
                 aged = evolve(share, last_ns=installed.last_ns)
-                changed.append(Holding(client, aged))
-            dead = aged.dead_ns <= now.monotonic_ns
-            self._holdings.set(client, pair, None if dead else aged)
-            if dead:
-                ended.append((client, pair))
+            if aged.dead_ns <= now.monotonic_ns:
+                self._holdings.set(client, pair, None)
+                self._ended.append((client, pair))
+            elif aged is not share:
+                self._holdings.set(client, pair, aged)
+            else:
+                continue
+            self._unrecorded.add((client, pair))
 
-    def _holdings_that_differ(self, installed: dict[Pair, Grant]) -> set[Pair]:
-        """Return the pairs for which the kernel has not what it should have."""
-        return {
-            pair
-            for pair in self._holdings.pairs()
-            if policy.union(list(self._holdings.shares(pair).values())) != installed.get(pair)
+    def _differing(self, installed: dict[Pair, Grant]) -> set[Pair]:
+        """Return the pairs for which the kernel has not what it should have, or has what it should not."""
+        wanted = {
+            pair: policy.union(list(self._holdings.shares(pair).values())) for pair in self._holdings.pairs()
         }
+        missing = {pair for pair, grant in wanted.items() if installed.get(pair) != grant}
+        return missing | (installed.keys() - wanted.keys())
 
-    def _record(self, changed: Iterable[Holding], ended: Iterable[tuple[str, Pair]]) -> None:
+    def _record(self) -> None:
+        """Write what sweeps have changed into the store, as it is by now."""
         with self._store.transaction():
-            for holding in changed:
-                self._store.put(holding)
-            for client, pair in ended:
-                self._store.delete(client, *pair)
+            for client, pair in self._unrecorded:
+                grant = self._holdings.shares(pair).get(client)
+                if grant is None:
+                    self._store.delete(client, *pair)
+                else:
+                    self._store.put(Holding(client, grant))
+        self._unrecorded.clear()
 
     def _forget_first_seen(self, now: Moment) -> None:
         oldest_ms = now.unix_ms - _FIRST_SEEN_MS
@@ -239,7 +242,7 @@ class Reconciler:
             del self._first_seen[enc]
 
 
-def _grouped(ended: Iterable[tuple[str, Pair]]) -> list[Ended]:
+def _grouped(ended: Iterable[_Share]) -> list[Ended]:
     services: dict[tuple[str, Source], list[Service]] = {}
     for client, (source, service) in ended:
         services.setdefault((client, source), []).append(service)

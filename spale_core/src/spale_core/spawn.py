@@ -71,8 +71,7 @@ def _be_the_listener(plan: Plan, channel: socket.socket, monitor_pid: int) -> No
     status = _SOFTWARE_ERROR
     try:
         _leave_the_monitor([channel, *plan.sockets])
-        # Imported here, so that the monitor never holds the code that reads the network.
-        from spale_core import listener  # noqa: PLC0415
+        from spale_core import listener  # noqa: PLC0415 - the monitor never holds what reads the network
 
         status = listener.main(plan, channel, monitor_pid)
     except SpaleError as error:

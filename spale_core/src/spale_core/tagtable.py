@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from spale_core.model import KernelTag, Moment, Tag
 
 MAX_EPOCHS = 12
-"""Tags at most per client and server key: what fits with the greatest skew."""
+"""Tags at most per client and server key: now ± 120 s of skew and the next, and some to spare."""
 
 _STEP_NS = 250_000_000
 """A wall clock that moved this much against CLOCK_MONOTONIC was stepped."""
@@ -55,10 +55,6 @@ class TagTable:
             return True
         return self._changed
 
-    def covers(self, now: Moment) -> bool:
-        """Tell whether the tags of every epoch that is wanted now are there."""
-        return all(epoch in self._epochs for epoch in epochs.wanted(now.unix_ms, self._max_skew_s))
-
     def kernel_tags(self, now: Moment) -> list[KernelTag]:
         """Return the tags as the kernel must have them now; `is_stale` is then False until something changes.
 
@@ -90,5 +86,3 @@ class TagTable:
     def _prune(self, now: Moment) -> None:
         wanted = epochs.wanted(now.unix_ms, self._max_skew_s)
         self._epochs = {epoch: tags for epoch, tags in self._epochs.items() if epoch in wanted}
-        if len(self._epochs) > MAX_EPOCHS:
-            raise IpcError(f"more than {MAX_EPOCHS} tags of one client and server key")

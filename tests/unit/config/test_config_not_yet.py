@@ -18,9 +18,6 @@ NOT_YET = {
     "SOCKET=/run/spale/spale.sock": "any value",
     "SOCKET_GROUP=adm": "any value",
     "LOG_USE_SYSLOG=1": "1",
-    "ADOPT=1": "no session is tracked, so nothing is adopted and only 0 is accepted",
-    "SESSION_SEC=3600": "no session is tracked, so only 0 and the default are accepted",
-    "MAX_SESSIONS=100": "any but the default",
 }
 
 
@@ -44,10 +41,6 @@ def test_not_yet(lab, line):
         "LOADER=libbpf",
         "WAIT_INTERFACE=0",
         "LOG_USE_SYSLOG=0",
-        "ADOPT=0",
-        "SESSION_SEC=0",
-        "SESSION_SEC=86400",
-        "MAX_SESSIONS=65536",
         "STORE=memory",
         "MODE=xdp",
         "XDP_MODE=native",

@@ -100,13 +100,16 @@ def _signals_interrupt() -> Iterator[None]:
 
 def _play(dataplane: str, *, keep: bool) -> None:
     # Imported late: the other commands must not pay for pyroute2.
+    from spale_core.demo.processes import signals_wait  # noqa: PLC0415 - see above
     from spale_core.demo.stage import Stage  # noqa: PLC0415 - see above
     from spale_core.demo.story import Narrator, Story  # noqa: PLC0415 - see above
 
     folder = Path(tempfile.mkdtemp(prefix="spale-demo-"))
     kept = False
     try:
-        with Stage() as stage:
+        with signals_wait():
+            stage = Stage()
+        with stage:
             sys.stdout.write(_INTRODUCTION)
             story = Story(stage, folder, dataplane, Narrator(sys.stdout), outlive=keep)
             try:

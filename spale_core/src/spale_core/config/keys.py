@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 MAX_ENTRIES = 2**24
 """The most entries that a map of the kernel may be asked to have."""
 
-DEFAULT_SESSION_S = 86400
-DEFAULT_MAX_SESSIONS = 65536
-
 _IDLE = number(1, MAX_WINDOW_S, never=True)
 _GRACE = number(0, MAX_WINDOW_S, never=True)
 _MAX = number(1, MAX_WINDOW_S, never=True)
@@ -74,10 +71,8 @@ DEFINITIONS: tuple[Definition, ...] = (
                "43200",
                field="max_s", options=("--max-sec",), metavar="N"),
     Definition("SESSION_SEC", number(0, MAX_WINDOW_S), "seconds of silence that a TCP session survives; 0: "
-               "sessions are not tracked, only the grant decides", str(DEFAULT_SESSION_S),
-               field="session_s", options=("--session-sec",), metavar="N",
-               not_yet=lambda value: value not in {0, DEFAULT_SESSION_S},
-               later="no session is tracked, so only 0 and the default are accepted"),
+               "sessions are not tracked, only the grant decides", "86400",
+               field="session_s", options=("--session-sec",), metavar="N"),
     Definition("SERVER_KEY", PATHS, "the server's private key; two, separated by a comma, while rotating",
                "/etc/spale/server.key",
                field="server_keys", options=("--server-key",), metavar="PATH", repeatable=True),
@@ -132,8 +127,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition("LOG_USE_SYSLOG", FLAG, "1: log to syslog instead of stderr", "0",
                field="log_syslog", options=("--syslog",), not_yet=bool, later="1"),
     Definition("ADOPT", FLAG, "1: TCP connections that stand at the first attach become sessions", "1",
-               options=("--adopt",), off="--no-adopt", not_yet=bool,
-               later="no session is tracked, so nothing is adopted and only 0 is accepted"),
+               field="adopt", options=("--adopt",), off="--no-adopt"),
     Definition("TRIAL", number(1, MAX_WINDOW_S), "open again after SEC seconds unless `spale confirm` comes",
                options=("--trial",), metavar="SEC", option_only=True,
                not_yet=_whenever_given, later="any value"),
@@ -142,8 +136,8 @@ DEFINITIONS: tuple[Definition, ...] = (
                not_yet=_whenever_given, later="any value"),
     Definition("MAX_GRANTS", _SIZE, "grants (source and service) that the kernel has room for", "65536",
                field="max_grants"),
-    Definition("MAX_SESSIONS", _SIZE, "TCP sessions that the kernel has room for", str(DEFAULT_MAX_SESSIONS),
-               not_yet=lambda value: value != DEFAULT_MAX_SESSIONS, later="any but the default"),
+    Definition("MAX_SESSIONS", _SIZE, "TCP sessions that the kernel has room for", "65536",
+               field="max_sessions"),
     Definition("MAX_SOURCES", _SIZE, "sources whose rate of knocks the kernel remembers", "16384",
                field="max_sources"),
     Definition("CLIENT_MAX_SOURCES", number(1, 65536), "addresses that one client may hold at once", "16",

@@ -78,9 +78,11 @@ class Settings:
     loader: str = "libbpf"
     xdp_mode: str = "auto"
     state_dir: Path = _STATE_DIR
+    adopt: bool = True
     log_level: str = "info"
     log_syslog: bool = False
     max_grants: int = 65536
+    max_sessions: int = 65536
     max_sources: int = 16384
     client_max_sources: int = 16
     config_path: Path | None = field(default=None, eq=False)

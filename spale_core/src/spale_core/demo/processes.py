@@ -3,26 +3,25 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shlex
 import signal
 import subprocess
 import sys
-import time
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
+from spale_core.demo import leash as leash_program
+from spale_core.demo.poll import until
 from spale_core.errors import SpaleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from spale_core.demo.stage import Namespace
 
-_T = TypeVar("_T")
-_POLL_S = 0.002
-_PR_SET_PDEATHSIG = 1
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NEEDED = ("PATH", "PYTHON", "LD_", "LANG", "LC_", "TMPDIR", "HOME")
 
 
@@ -35,14 +34,6 @@ class ProcessFailedError(SpaleError):
         self.exit_code = exit_code
 
 
-def until(check: Callable[[], _T], timeout_s: float) -> _T:
-    """Call `check` again and again until it is true or the time is over; return what it returned last."""
-    deadline = time.monotonic() + timeout_s
-    while not (result := check()) and time.monotonic() < deadline:
-        time.sleep(_POLL_S)
-    return result
-
-
 def python(module: str, *arguments: str) -> list[str]:
     """Return the command that runs `module` by this interpreter; -P keeps the working folder off its path."""
     return [sys.executable, "-P", "-m", module, *arguments]
@@ -51,45 +42,30 @@ def python(module: str, *arguments: str) -> list[str]:
 def run_tool(namespace: Namespace, module: str, *arguments: str, timeout_s: float = 10) -> str:
     """Run a command of ours to its end inside `namespace` and return what it printed.
 
-    Raises ProcessFailedError with its words and its exit code if it fails.
+    Raises ProcessFailedError with its words and its exit code if it fails or takes longer than `timeout_s`.
     """
-    with namespace.inside():
-        done = subprocess.run(
-            python(module, *arguments),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-    if done.returncode:
-        message = done.stderr.strip() or f"{module} ended with {done.returncode}"
-        raise ProcessFailedError(message, done.returncode)
-    return done.stdout
+    with _started(namespace, python(module, *arguments), subprocess.PIPE, subprocess.PIPE) as process:
+        try:
+            output, errors = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            raise ProcessFailedError(f"{module} did not end within {timeout_s} s") from None
+    if process.returncode:
+        message = errors.decode(errors="replace").strip() or f"{module} ended with {process.returncode}"
+        raise ProcessFailedError(message, process.returncode)
+    return output.decode(errors="replace")
 
 
 class Background:
-    """A process that runs inside a namespace until it is stopped; its stderr goes to a file."""
+    """A process that runs inside a namespace until it is stopped; what it says goes to a file."""
 
     def __init__(
         self, namespace: Namespace, command: Sequence[str], log: Path, *, outlive: bool = False
     ) -> None:
-        """Start `command` in a session of its own, so that a terminal's Ctrl-C is ours to answer.
-
-        Unless it may `outlive` us, the kernel kills it when we are killed.
-        """
+        """Start `command`, an absolute path and arguments; unless it may `outlive` us, it ends with us."""
         self.log = log
-        with log.open("wb") as stderr, namespace.inside():
-            self._process = subprocess.Popen(
-                command,
-                env=_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=stderr,
-                stderr=stderr,
-                start_new_session=True,
-                preexec_fn=None if outlive else _die_with_parent,  # noqa: PLW1509 - we have one thread only
-            )
-        self.pid = self._process.pid
+        with log.open("wb") as words, _started(namespace, command, words, words, outlive=outlive) as process:
+            self._process = process
+        self.pid = process.pid
 
     @property
     def exit_code(self) -> int | None:
@@ -143,5 +119,45 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(_NEEDED)}
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+@contextmanager
+def _started(
+    namespace: Namespace,
+    command: Sequence[str],
+    stdout: int | IO[bytes],
+    stderr: int | IO[bytes],
+    *,
+    outlive: bool = False,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process in a session of its own, so that a terminal's Ctrl-C is ours to answer.
+
+    An exception in the body ends it. Signals wait while it is started: none of them can make us lose it.
+    """
+    process = None
+    parent = 0 if outlive else os.getpid()
+    leash = [sys.executable, "-I", "-S", str(Path(leash_program.__file__)), str(parent)]
+    try:
+        with namespace.inside(), signals_wait():
+            process = subprocess.Popen(
+                [*leash, *command],
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+        yield process
+    except BaseException:
+        if process is not None:
+            process.kill()
+            process.communicate()
+        raise
+
+
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """Hold the signals that end a command back while something is made that must not be made by half."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from pyroute2 import IPRoute, netns  # type: ignore[import-untyped] # it has no types
 
+from spale_core.demo.poll import until
 from spale_core.errors import PermissionDeniedError, UnavailableError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ DOOR = "door0"
 
 _CLONE_NEWNET = 0x40000000
 _IFA_F_NODAD = 0x02
+_JOIN_S = 1.0
 _PER_CABLE = 1 << 12
 
 
@@ -104,6 +106,15 @@ class Namespace:
             prefixlen=address.network.prefixlen,
             **({"flags": _IFA_F_NODAD} if address.version == 6 else {}),  # noqa: PLR2004 - the protocol's name
         )
+        if isinstance(address, IPv6Interface):
+            until(lambda: self._answers_for(interface, address), _JOIN_S)
+
+    def _answers_for(self, interface: str, address: IPv6Interface) -> bool:
+        """Tell whether neighbours can find `address`: the kernel joins its group a little after adding it."""
+        group = "ff0200000000000000000001ff" + address.packed[-3:].hex()
+        with self.inside():
+            groups = Path("/proc/thread-self/net/igmp6").read_text().splitlines()
+        return any(line.split()[1:3] == [interface, group] for line in groups)
 
     def keep_as(self, name: str) -> None:
         """Give the namespace a name under /run/netns, which keeps it beyond our end."""

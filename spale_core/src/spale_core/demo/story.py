@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from spale_core.demo.poll import until
 from spale_core.demo.probe import Attempt, Outcome, Seen, try_doors
-from spale_core.demo.processes import Background, Daemon, ProcessFailedError, python, run_tool, until
+from spale_core.demo.processes import Background, Daemon, ProcessFailedError, python, run_tool
 from spale_core.demo.stage import DOOR
 from spale_core.model import Address, Protocol, Service
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import TextIO
 
@@ -23,10 +25,10 @@ if TYPE_CHECKING:
 SERVICE = Service(Protocol.TCP, 22)
 SPA_PORT = 55555
 IDLE_S = 2
-_SILENCE_S = 0.7
+_SILENCE_S = 0.5
 """How long we listen before we say that nobody answered."""
 _ANSWER_S = 3.0
-_WIDTH = 66
+_WIDTH = 62
 
 
 @frozen
@@ -36,9 +38,10 @@ class Narrator:
     out: TextIO
     start: float = field(factory=time.monotonic)
 
-    def tell(self, done: str, seen: str) -> None:
+    def tell(self, done: str, seen: str = "") -> None:
         """Write one line with the seconds since the start."""
-        self.out.write(f"{time.monotonic() - self.start:5.1f} s  {done:<{_WIDTH}}  {seen}\n")
+        elapsed_s = time.monotonic() - self.start
+        self.out.write(f"{elapsed_s:5.1f} s  {done:<{_WIDTH}}  {seen}".rstrip() + "\n")
         self.out.flush()
 
 
@@ -60,22 +63,21 @@ class Story:
         """
         friends = {family: self.stage.new_source(family) for family in self.stage.families}
         stranger = self.stage.new_source(4)
-        self._before(friends[4])
+        self._open_shop(friends[4])
         self._start_daemon()
         for friend in friends.values():
             self._expect(Outcome.SHUT, friend)
             self._knock(friend)
             self._expect(Outcome.OPEN, friend)
-        self._expect(Outcome.SHUT, stranger, "connects too, without a knock")
+        self._expect(Outcome.SHUT, stranger, deed="connects without a knock")
         self._let_time_run_out()
-        for friend in friends.values():
-            self._expect(Outcome.SHUT, friend, "connects once more")
+        self._expect(Outcome.SHUT, *friends.values(), deed="connects once more")
 
     def end(self) -> None:
         """Play the last scene: Ctrl-C leaves everything as it was."""
         self.daemon.stop(signal.SIGINT)
-        anybody = self.stage.new_source(4)
-        self._expect(Outcome.OPEN, anybody, "connects after the daemon's Ctrl-C, which opens again")
+        self.narrator.tell("Ctrl-C ends the daemon and takes its program away")
+        self._expect(Outcome.OPEN, self.stage.new_source(4))
 
     @property
     def daemon(self) -> Daemon:
@@ -87,37 +89,36 @@ class Story:
         while self._running:
             self._running.pop().stop(signal.SIGKILL)
 
-    def _before(self, friend: Address) -> None:
+    def _open_shop(self, friend: Address) -> None:
         command = python("spale_core.demo.greeter", str(SERVICE))
         self._running.append(
             Background(self.stage.server, command, self.folder / "greeter.log", outlive=self.outlive)
         )
-        until(lambda: self._try(friend, _SILENCE_S).outcome is Outcome.OPEN, _ANSWER_S)
+        until(lambda: self._try([friend], _SILENCE_S)[0].outcome is Outcome.OPEN, _ANSWER_S)
         where = " and ".join(str(address) for address in self.stage.server_addresses.values())
-        self.narrator.tell(f"a server listens on {SERVICE} of {where}", "")
+        self.narrator.tell(f"something listens on {SERVICE} of {where}")
         self._expect(Outcome.OPEN, friend)
 
     def _start_daemon(self) -> None:
-        server, clients = self.folder / "server", self.folder / "clients"
-        self._keygen("server", "--out", str(server))
-        public, private = str(server / "server.key.pub"), server / "server.key"
-        self._keygen("client", "--name", "friend", "--bundle", "--server-pub", public, "--out", str(clients))
-        options = (
-            *("-i", DOOR, "-S", str(SPA_PORT), "--dataplane", self.dataplane, "--protect", str(SERVICE)),
-            *("--idle-sec", str(IDLE_S), "--grace-sec", "0"),
-        )
-        files = (
-            "--config",
-            str(self._empty_config()),
-            "--server-key",
-            str(private),
-            "--clients",
-            str(clients),
-        )
+        self._keygen("server", "--out", str(self._server))
+        public = ("--server-pub", str(self._server / "server.key.pub"))
+        self._keygen("client", "--name", "friend", "--bundle", *public, "--out", str(self._clients))
+        shown = ("-i", DOOR, "-S", str(SPA_PORT), "--protect", str(SERVICE), "--idle-sec", str(IDLE_S))
+        more = ("--grace-sec", "0", "--dataplane", self.dataplane, "--config", str(self._empty_config()))
+        keys = ("--server-key", str(self._server / "server.key"), "--clients", str(self._clients))
         log = self.folder / "daemon.log"
-        self._running.append(Daemon(self.stage.server, log, *options, *files, outlive=self.outlive))
+        self._running.append(Daemon(self.stage.server, log, *shown, *more, *keys, outlive=self.outlive))
         ready = self.daemon.wait_for("ready", timeout_s=10)
-        self.narrator.tell(f"spale run {' '.join(options)}", f"ready ({ready['mode']})")
+        seen = f"ready ({ready['dataplane']}, {ready['mode']})"
+        self.narrator.tell(f"spale run {' '.join(shown)} ...", seen)
+
+    @property
+    def _server(self) -> Path:
+        return self.folder / "server"
+
+    @property
+    def _clients(self) -> Path:
+        return self.folder / "clients"
 
     def _empty_config(self) -> Path:
         """Keep the host's own configuration out of the story."""
@@ -133,7 +134,8 @@ class Story:
         run_tool(
             self.stage.client,
             "spale_core.cli.send",
-            *("--host", str(target), "--port", str(SPA_PORT), "--key", str(self._client_key)),
+            *("--host", str(target), "--port", str(SPA_PORT)),
+            *("--key", str(self._clients / "friend.key")),
             *("--source", str(source), "--bind-source", str(source)),
         )
         granted = self.daemon.wait_for("granted", source=str(source))
@@ -141,24 +143,21 @@ class Story:
             f"{source} knocks: one UDP datagram", f"no answer; granted for {granted['idle_s']} s"
         )
 
-    @property
-    def _client_key(self) -> Path:
-        return self.folder / "clients" / "friend.key"
-
     def _let_time_run_out(self) -> None:
-        self.narrator.tell(f"nobody sends anything for {IDLE_S} s, and the time runs out", "")
         over = time.monotonic() + IDLE_S + 0.1
         until(lambda: time.monotonic() > over, IDLE_S + 1)
+        self.narrator.tell(f"nobody sends anything for {IDLE_S} s: the time runs out")
 
-    def _try(self, source: Address, timeout_s: float) -> Seen:
-        attempt = Attempt(source, self.stage.server_addresses[source.version], SERVICE)
-        return try_doors(self.stage.client, [attempt], timeout_s)[0]
+    def _try(self, sources: Sequence[Address], timeout_s: float) -> list[Seen]:
+        targets = self.stage.server_addresses
+        attempts = [Attempt(source, targets[source.version], SERVICE) for source in sources]
+        return try_doors(self.stage.client, attempts, timeout_s)
 
-    def _expect(self, outcome: Outcome, source: Address, deed: str = "connects") -> None:
-        seen = self._try(source, _SILENCE_S if outcome is Outcome.SHUT else _ANSWER_S)
-        greeting = f': "{seen.greeting}"' if seen.greeting else ""
-        self.narrator.tell(f"{source} {deed}", f"{seen.outcome.value}{greeting}")
-        if seen.outcome is not outcome:
-            raise ProcessFailedError(
-                f"the demo expected {outcome.value!r} here, and saw {seen.outcome.value!r}"
-            )
+    def _expect(self, outcome: Outcome, *sources: Address, deed: str = "connects") -> None:
+        results = self._try(sources, _SILENCE_S if outcome is Outcome.SHUT else _ANSWER_S)
+        for source, seen in zip(sources, results, strict=True):
+            greeting = f': "{seen.greeting}"' if seen.greeting else ""
+            self.narrator.tell(f"{source} {deed}", f"{seen.outcome.value}{greeting}")
+            if seen.outcome is not outcome:
+                words = f"the demo expected {outcome.value!r} here, and saw {seen.outcome.value!r}"
+                raise ProcessFailedError(words)

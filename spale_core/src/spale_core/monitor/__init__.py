@@ -102,6 +102,8 @@ def _make_dataplane(settings: Settings, available: tuple[InstalledPlugin, ...]) 
             max_grants=settings.max_grants,
             max_sources=settings.max_sources,
             max_tags=max(1, MAX_EPOCHS * len(settings.clients) * len(settings.server_keys)),
+            max_sessions=settings.max_sessions,
+            session_s=settings.session_s,
             log_only=settings.log_only,
             xdp_mode=settings.xdp_mode,
         )

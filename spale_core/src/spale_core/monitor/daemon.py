@@ -89,11 +89,11 @@ class Daemon:
         try:
             while self._stop is None:
                 self._turn()
+            if self._stop is signal.SIGINT or self._parts.settings.on_exit is OnExit.DETACH:
+                self._detach()
         except BaseException:
             self._leave("error")
             raise
-        if self._stop is signal.SIGINT or self._parts.settings.on_exit is OnExit.DETACH:
-            self._detach()
         self._leave(self._stop.name)
         return 0
 
@@ -148,7 +148,7 @@ class Daemon:
                     raise IpcError("a refusal of a client that is not configured")
                 self._reporter.refused(message)
         if claims:
-            self._reporter.answers(self._parts.reconciler.judge(claims, now))
+            self._attempt("claims", lambda: self._judge(claims))
 
     def _bury(self, cause: str) -> None:
         """End a listener that must not go on, and plan the next one."""
@@ -186,6 +186,9 @@ class Daemon:
             action()
         except SpaleError as error:
             self._log.emit(events.Failed(doing=doing, message=str(error)))
+
+    def _judge(self, claims: Sequence[Claim]) -> None:
+        self._reporter.answers(self._parts.reconciler.judge(claims, read(self._parts.clock)))
 
     def _sweep(self) -> None:
         self._reporter.ended(self._parts.reconciler.sweep(read(self._parts.clock)))

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from spale_core import events
 from spale_core.fingerprint import fingerprint
-from spale_core.model import Granted
+from spale_core.model import Granted, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from spale_core.config.settings import Settings
     from spale_core.log import Log
-    from spale_core.model import Counter, Reason, Refused
+    from spale_core.model import Counter, Refused
     from spale_core.reconcile import Ended
 
 
@@ -31,12 +31,14 @@ class Reporter:
         """Take what is counted already as told."""
         self._counted = {reason: counter.count for reason, counter in counters.items()}
 
-    def drops(self, counters: Mapping[Reason, Counter]) -> None:
-        """Tell what the kernel has dropped since the last call."""
+    def counted(self, counters: Mapping[Reason, Counter]) -> None:
+        """Tell what the kernel has counted since the last call: drops, and sessions without room."""
         for reason, counter in counters.items():
             new = counter.count - self._counted.get(reason, 0)
             self._counted[reason] = counter.count
-            if new > 0:
+            if new > 0 and reason is Reason.UNTRACKED:
+                self._log.emit(events.Untracked(count=new, last_source=counter.last_source))
+            elif new > 0:
                 self._log.emit(events.Refused(reason=reason, count=new, last_source=counter.last_source))
 
     def answers(self, answers: Iterable[Granted | Refused]) -> None:

@@ -18,7 +18,7 @@ from spale_core.ipc import Alive, IpcError, Message, Ready
 from spale_core.model import Claim
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from spale_core.model import Source
     from spale_core.spawn import Child, Plan
@@ -29,7 +29,6 @@ START_DEADLINE_S: Final = 20.0
 SILENCE_LIMIT_S: Final = 10.0
 """How long a listener may say nothing."""
 
-_STOP_DEADLINE_S: Final = 1.0
 _FIRST_BACKOFF_S: Final = 0.1
 _LAST_BACKOFF_S: Final = 10.0
 _STEADY_S: Final = 30.0
@@ -48,9 +47,15 @@ class ListenerFailedError(UnavailableError):
 class Supervisor:
     """Owns the listener's process and channel; times are seconds of CLOCK_MONOTONIC."""
 
-    def __init__(self, plan: Plan, selector: selectors.BaseSelector) -> None:
-        """Start listeners by `plan`; let `selector` watch what they say."""
+    def __init__(
+        self,
+        plan: Plan,
+        selector: selectors.BaseSelector,
+        start: Callable[[Plan], Child] = spawn.start,
+    ) -> None:
+        """Start listeners by ``start(plan)``; let `selector` watch what they say."""
         self._plan = plan
+        self._start = start
         self._selector = selector
         self._child: Child | None = None
         self._started_s = 0.0
@@ -66,14 +71,17 @@ class Supervisor:
 
     def start(self, seen: Mapping[bytes, Source | None]) -> None:
         """Fork a listener that knows the replay identities `seen`."""
-        self._child = spawn.start(evolve(self._plan, seen=seen))
+        self._child = self._start(evolve(self._plan, seen=seen))
         self._selector.register(self._child.channel, selectors.EVENT_READ, self)
         self._started_s = self._heard_s = time.monotonic()
         self._restart_s = None
         self.is_ready = False
 
     def receive(self) -> list[Message]:
-        """Return what the listener has said; raise IpcError if it has ended or said what it must not."""
+        """Return what the listener has said, up to a bound, and up to `Ready`.
+
+        Raise IpcError if it has ended or said what it must not.
+        """
         messages: list[Message] = []
         if self._child is None:
             return messages
@@ -86,18 +94,22 @@ class Supervisor:
             except OSError as error:
                 raise IpcError(f"its channel broke: {error.strerror}") from error
             messages.append(self._accept(record, flags))
+            if isinstance(messages[-1], Ready):
+                break
         return messages
 
     def end(self) -> str:
-        """End the listener, at once if it does not go by itself; return how it ended."""
+        """End the listener, which has nothing to save; return how it ended."""
         child, self._child = self._child, None
         self.is_ready = False
         if child is None:
             return "not running"
         self._selector.unregister(child.channel)
         child.channel.close()
-        status = _reap(child)
+        # Does nothing to one that has ended by itself.
+        signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
         os.close(child.pidfd)
+        status = os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1])
         return f"signal {-status}" if status < 0 else f"exit status {status}"
 
     def schedule_restart(self) -> float:
@@ -132,16 +144,6 @@ class Supervisor:
             raise IpcError("a claim before it was ready")
         self._heard_s = time.monotonic()
         return message
-
-
-def _reap(child: Child) -> int:
-    """Return the exit status of `child`, negative for a signal; kill it if it does not end by itself."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(child.pidfd, selectors.EVENT_READ)
-        if not selector.select(_STOP_DEADLINE_S):
-            signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
-    _, status = os.waitpid(child.pid, 0)
-    return os.waitstatus_to_exitcode(status)
 
 
 def first_failure(status: str, cause: str) -> SpaleError:

@@ -29,10 +29,17 @@ class Packet(enum.Enum):
 
 
 class FakeDataplane:
-    """A `spale_core.interfaces.Dataplane` that judges the packets a test gives it; it has no sessions."""
+    """A `spale_core.interfaces.Dataplane` that judges the packets a test gives it; it has no sessions.
 
-    def __init__(self, settings: DataplaneSettings, clock: Clock) -> None:
-        """Begin with nothing protected, nothing granted, nothing attached."""
+    `host` has what is attached to each interface, whoever attached it; give one to several fakes to let the
+    later take over. An interface whose name begins with ``missing`` is not there.
+    """
+
+    def __init__(
+        self, settings: DataplaneSettings, clock: Clock, host: dict[str, Attachment] | None = None
+    ) -> None:
+        """Begin with nothing protected, nothing granted, nothing attached by this one."""
+        self.host: dict[str, Attachment] = {} if host is None else host
         self._settings = settings
         self._clock = clock
         self._grants: dict[tuple[Source, Service], Grant] = {}
@@ -40,7 +47,7 @@ class FakeDataplane:
         self._always: tuple[Network, ...] = ()
         self.services: frozenset[Service] = frozenset()
         self.tags: frozenset[KernelTag] = frozenset()
-        self.attached: list[Attachment] = []
+        self._attached: list[Attachment] = []
 
     def set_services(self, services: Iterable[Service]) -> None:
         """Protect exactly `services`."""
@@ -78,17 +85,22 @@ class FakeDataplane:
         return dict(self._counters)
 
     def attach(self, interfaces: Sequence[str]) -> Sequence[Attachment]:
-        """Pretend to be on `interfaces`, all or none; those called ``missing…`` are not there."""
+        """Be on `interfaces`, all or none, in place of what is there."""
         if any(name.startswith("missing") for name in interfaces):
             raise DataplaneError("no such interface")
-        self.attached = [
-            Attachment(name, index, AttachMode.TCX) for index, name in enumerate(interfaces, start=1)
+        self._attached = [
+            Attachment(name, index, AttachMode.TCX, replaced=name in self.host)
+            for index, name in enumerate(interfaces, start=1)
         ]
-        return self.attached
+        self.host.update((attachment.interface, attachment) for attachment in self._attached)
+        return self._attached
 
     def detach(self) -> None:
-        """Pretend to be nowhere."""
-        self.attached = []
+        """Be nowhere, unless a later one has taken over."""
+        for attachment in self._attached:
+            if self.host.get(attachment.interface) is attachment:
+                del self.host[attachment.interface]
+        self._attached = []
 
     def close(self) -> None:
         """Do nothing: what is attached stays so."""

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""Programs on interfaces, and what they have counted."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from spale_core.model.network import Source
+
+
+@frozen
+class Counter:
+    """How often the kernel gave one reason since the maps were made, and the last source."""
+
+    count: int
+    last_source: Source | None
+
+
+class AttachMode(enum.Enum):
+    """How a program hangs on an interface."""
+
+    TCX = "tcx"
+    CLSACT = "clsact"
+    XDP_NATIVE = "native"
+    XDP_GENERIC = "generic"
+
+
+@frozen
+class Attachment:
+    """A program of ours on an interface; `replaced` says that one of ours was there before.
+
+    `note` tells the operator, in words, what is not as he may expect it; empty if all is.
+    """
+
+    interface: str
+    ifindex: int
+    mode: AttachMode
+    replaced: bool = False
+    note: str = ""

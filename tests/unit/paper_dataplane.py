@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""A plugin for tests: a dataplane that writes down what is asked of it, and touches no kernel.
+
+Run as a program it is a daemon on that dataplane: ``paper_dataplane.py FOLDER [KEY=VALUE …]``. The folder has
+the server's key and the clients' public keys; the diary goes there too, a JSON list per line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from attrs import evolve
+
+from spale_core.clock import SystemClock
+from spale_core.errors import DataplaneError, SpaleError
+from spale_core.hookspecs import hookimpl
+from spale_core.interfaces import DataplaneKind
+from spale_core.testing import FakeDataplane
+
+FAILING = "SPALE_TEST_FAILING"
+"""In the environment: the name of the method that fails."""
+
+DIARY = "SPALE_TEST_DIARY"
+"""In the environment: where to write."""
+
+
+class PaperDataplane:
+    """A fake that keeps a diary."""
+
+    def __init__(self, settings):
+        """Write to the file that the environment names."""
+        self._fake = FakeDataplane(settings, SystemClock())
+
+    def __getattr__(self, name):
+        """Write the call down, and pass it on."""
+        method = getattr(self._fake, name)
+
+        def call(*arguments):
+            if name == os.environ.get(FAILING):
+                raise DataplaneError(f"{name} fails, as it was told to")
+            if name not in {"counters", "installed"}:
+                arguments = tuple(list(argument) for argument in arguments)
+                words = [name, *(sorted(map(str, argument)) for argument in arguments)]
+                with Path(os.environ[DIARY]).open("a") as diary:
+                    diary.write(json.dumps(words) + "\n")
+            return method(*arguments)
+
+        return call
+
+
+@hookimpl
+def spale_register_dataplanes():
+    """Offer the dataplane ``paper``."""
+    return (DataplaneKind("paper", PaperDataplane, lambda _names: ()),)
+
+
+def main(folder, *changes):
+    """Run a daemon; return its exit code."""
+    from spale_core import monitor  # noqa: PLC0415 - a plugin must not import it
+    from spale_core.config.settings import ClientSettings, OnExit, Settings  # noqa: PLC0415 - the same
+    from spale_core.model import Protocol, Service  # noqa: PLC0415 - the same
+
+    ssh = frozenset({Service(Protocol.TCP, 22)})
+    keys = sorted(Path(folder).glob("*.public"))
+    clients = [ClientSettings(path.stem, path.read_bytes(), ssh, 60, 300, 3600) for path in keys]
+    settings = Settings(
+        interfaces=("lo",),
+        listen_port=55555,
+        services=ssh,
+        server_keys=(Path(folder) / "server.key",),
+        clients=tuple(clients),
+        dataplane="paper",
+    )
+    for change in changes:
+        key, _, value = change.partition("=")
+        read = {"interfaces": lambda names: tuple(names.split(",")), "on_exit": OnExit}.get(key, str)
+        settings = evolve(settings, **{key: read(value)})
+    try:
+        return monitor.run(settings)
+    except SpaleError as error:
+        sys.stderr.write(f"spale: {error}\n")
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -3,7 +3,7 @@
 # Each target sets up what is missing (tools/setup.sh) and then does its work; nothing else is needed first.
 
 DATAPLANE ?= tc
-SESSIONS ?= lint typecheck unit property kernel e2e docs
+SESSIONS ?= lint typecheck unit property fuzz kernel e2e docs
 
 .PHONY: help demo test venv lock clean
 
@@ -19,6 +19,10 @@ demo:
 	@tools/setup.sh demo
 	@.venv/bin/spale demo --dataplane $(DATAPLANE)
 
+# Random tests in their short form; `nox -s property fuzz` takes its time.
+test: export SPALE_PACKETS ?= 20000
+test: export SPALE_FUZZ_S ?= 5
+test: export SPALE_SEED ?= 1
 test: venv
 	@.venv/bin/nox --session $(SESSIONS)
 

@@ -6,12 +6,14 @@ All run in .venv, whichever nox runs them; only `lock` needs the network.
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import nox
 
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "typecheck", "unit", "property", "kernel", "e2e", "docs"]
+nox.options.sessions = ["lint", "typecheck", "unit", "property", "fuzz", "kernel", "e2e", "docs"]
 
 BIN = Path(__file__).parent / ".venv" / "bin"
 DISTRIBUTIONS = ("bpf", "spale_core", "spale_crypto_hpke", "spale_tc", "spale_xdp")
@@ -49,20 +51,30 @@ def typecheck(session: nox.Session) -> None:
 
 @nox.session
 def unit(session: nox.Session) -> None:
-    """Test what needs neither root nor a kernel: units, contracts, vectors, the repository itself."""
-    pytest(session, "-n", "2", "tests/unit", "tests/contract", "tests/vectors", "tests/repo")
+    """Test what needs neither root nor a kernel: units, contracts, the repository itself."""
+    pytest(session, "-n", "2", "tests/unit", "tests/contract", "tests/repo")
+
+
+def long_form(session: nox.Session) -> None:
+    """Let random tests take their time, unless the environment says how much, as `make test` does."""
+    long = {"SPALE_PACKETS": "1000000", "SPALE_FUZZ_S": "60", "SPALE_SEED": str(time.time_ns())}
+    session.env.update({name: os.environ.get(name, value) for name, value in long.items()})
+    session.log(f"SPALE_SEED={session.env['SPALE_SEED']}")
 
 
 @nox.session(name="property")
 def property_(session: nox.Session) -> None:
-    """Try random input against the promises that must always hold."""
+    """Try random input against the promises that must always hold (longer: -- --hypothesis-profile=deep)."""
+    long_form(session)
+    objects(session)
     pytest(session, "-n", "2", "tests/property")
 
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Feed the parsers random bytes for long; not part of `make test`."""
-    pytest(session, "--hypothesis-profile=deep", "--timeout=600", "tests/property", "tests/fuzz")
+    """Feed the packet parsers random bytes for SPALE_FUZZ_S seconds (60), under clang's sanitizers."""
+    long_form(session)
+    pytest(session, "--timeout=0", "tests/fuzz")
 
 
 @nox.session
@@ -82,14 +94,15 @@ def kernel(session: nox.Session) -> None:
 def e2e(session: nox.Session) -> None:
     """Test real daemons and real clients between network namespaces."""
     objects(session)
-    pytest(session, "tests/e2e")
+    pytest(session, "-n", "4", "tests/e2e")  # they wait more than they work
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Print what it costs, in the kernel and from end to end; as root, not part of `make test`."""
     objects(session)
-    tool(session, "python", "tests/bench/kernel_ns.py")
+    for script in ("kernel_ns", "flood", "throughput", "opens"):
+        tool(session, "python", f"tests/bench/{script}.py")
     for dataplane in ("tc", "xdp"):
         tool(session, "python", "tests/bench/end_to_end.py", dataplane)
 
@@ -103,7 +116,7 @@ def abi(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation, where a broken link is an error, and the next changelog."""
-    tool(session, "mkdocs", "--quiet", "build", "--strict")
+    tool(session, "mkdocs", "build", "--strict")  # --quiet would hide the warnings from --strict
     tool(session, "towncrier", "build", "--draft", "--version", "next")
 
 

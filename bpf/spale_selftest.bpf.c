@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the tests and the benchmark load and nobody installs: SipHash alone, fed through BPF_PROG_TEST_RUN;
- * programs that do nothing, against which the real ones are timed; one that hangs behind a real one and
+ * programs that pass or drop everything, against which the real ones are timed; one that hangs behind a real one and
  * counts what it lets through.
  */
 #include <linux/bpf.h>
@@ -53,6 +53,20 @@ int selftest_xdp(struct xdp_md *xdp)
 {
 	(void)xdp;
 	return XDP_PASS;
+}
+
+SEC("tc")
+int selftest_tc_drop(struct __sk_buff *skb)
+{
+	(void)skb;
+	return 2; /* TC_ACT_SHOT */
+}
+
+SEC("xdp")
+int selftest_xdp_drop(struct xdp_md *xdp)
+{
+	(void)xdp;
+	return XDP_DROP;
 }
 
 struct {

@@ -55,7 +55,7 @@ has_command() { PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null; }
 # Print a bpftool that runs. Ubuntu's /usr/sbin/bpftool is a wrapper that wants the running kernel's own package.
 find_bpftool() {
     local candidate
-    for candidate in bpftool /usr/sbin/bpftool /usr/lib/linux-tools*/bpftool /usr/lib/linux-tools/*/bpftool; do
+    for candidate in /usr{/local,}/{sbin,bin}/bpftool /usr/lib/linux-tools{*,/*}/bpftool; do
         "$candidate" version >/dev/null 2>&1 && { echo "$candidate"; return; }
     done
     return 1
@@ -78,53 +78,25 @@ venv_runs() {
     [ "$(cat $VENV/.setup-place 2>/dev/null)" = "$PWD" ] && $VENV/bin/python -c '' 2>/dev/null
 }
 
+# Whether clang has the libraries of its sanitizers and of libFuzzer.
+has_sanitizers() { ls "$(clang -print-resource-dir 2>/dev/null)"/lib/linux/libclang_rt.fuzzer-*.a >/dev/null 2>&1; }
+
 # Print the Debian/Ubuntu packages that $PROFILE still lacks, one a line.
 missing_packages() {
     venv_runs || find_python >/dev/null || printf 'python3\npython3-venv\n'
     has_command clang || echo clang
-    has_command llvm-strip || ls /usr/lib/llvm-*/bin/llvm-strip >/dev/null 2>&1 || echo llvm
+    has_command llvm-strip || echo llvm
     [ -e /usr/include/bpf/bpf_helpers.h ] || echo libbpf-dev
     has_command ip || echo iproute2
     [ "$PROFILE" = demo ] && return
     find_bpftool >/dev/null || bpftool_package
+    has_sanitizers || echo libclang-rt-dev
     has_command openssl || echo openssl
-    has_command ssh || echo openssh-client
-    has_command sshd || echo openssh-server
-    has_command redis-server || echo redis-server
 }
 
 # apt-get, without questions, waiting for another apt that is at work.
 apt() {
     DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@" </dev/null >&2
-}
-
-# Install $@ and start none of the services in them: a test machine must not end up with an SSH server that
-# nobody asked for. policy-rc.d forbids the start now, stay_off the one at the next boot.
-apt_install() {
-    local policy=/usr/sbin/policy-rc.d ours=
-    if [ ! -e $policy ]; then
-        ours=yes
-        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
-        printf '#!/bin/sh\nexit 101\n' >$policy
-        chmod 755 $policy
-    fi
-    with_retries apt install --no-install-recommends "$@"
-    if [ -n "$ours" ]; then
-        rm -f $policy
-        trap - EXIT
-    fi
-    stay_off openssh-server ssh ssh.service ssh.socket "$@"
-    stay_off redis-server redis-server redis-server.service redis-server.service "$@"
-}
-
-# Keep the service of package $1 (init script $2, units $3 and $4) from starting at the next boot if the package
-# is among those just installed, $5...
-stay_off() {
-    local package=$1 script=$2 units=("$3" "$4")
-    shift 4
-    [[ " $* " == *" $package "* ]] || return 0
-    deb-systemd-helper disable "${units[@]}" >/dev/null 2>&1 || true # not every release has each of them
-    update-rc.d "$script" disable >/dev/null 2>&1 || true # nor an init script
 }
 
 system_packages() {
@@ -139,9 +111,9 @@ system_packages() {
     with_retries apt update
     mapfile -t missing < <(missing_packages) # what a package is called may show only now
     say "installing ${missing[*]}"
-    apt_install "${missing[@]}"
+    with_retries apt install --no-install-recommends "${missing[@]}"
     mapfile -t missing < <(missing_packages)
-    [ ${#missing[@]} -eq 0 ] || die "still missing after apt-get: ${missing[*]}"
+    [ ${#missing[@]} -eq 0 ] || die "still missing after apt-get: ${missing[*]} (Python must be 3.11 to 3.13)"
 }
 
 # --- .venv ----------------------------------------------------------------------------------------------
@@ -181,8 +153,8 @@ install_distributions() {
 # A bpftool that runs, under a name that everything started from .venv finds first.
 link_bpftool() {
     local found
-    found=$(PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin find_bpftool) || return 0
-    ln -sf "$(command -v "$found")" $VENV/bin/bpftool
+    found=$(find_bpftool)
+    ln -sf "$found" $VENV/bin/bpftool
 }
 
 # --- all of it ------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@
 /* An enum and not macros, so that BTF carries the numbers to _abi.py. */
 enum spale_const {
 	/* Raise it with every change of a key, a value, a map's kind or a meaning. */
-	SPALE_ABI_VERSION = 1,
+	SPALE_ABI_VERSION = 2,
 	/* The SPA datagram, version 2 (wire.md), in bytes. */
 	SPALE_SPA_LEN = 128,
 	SPALE_SPA_TAG_LEN = 8,
@@ -27,6 +27,10 @@ enum spale_const {
 	SPALE_MAX_VLANS = 2,      /* tags inside the frame, beyond the hardware's own */
 	/* What family and padding take of an always-allow key. */
 	SPALE_ALLOW_FAMILY_BITS = 32,
+	/* Sessions that a source and service may hold; a further SYN passes, but is not tracked. */
+	SPALE_SESSIONS_PER_PAIR = 64,
+	/* How long a CLOSING session lets packets in after the last one, in seconds. */
+	SPALE_CLOSING_S = 120,
 };
 
 /* An address of either family, IPv4 as ::ffff:a.b.c.d; a link-local IPv6 source has the index of its
@@ -41,11 +45,13 @@ struct spale_settings {
 	__u32 flags;            /* enum spale_flag */
 	__u64 bucket_cost_ns;   /* time in which one token grows back; 0: no rate limit */
 	__u64 bucket_depth_ns;  /* burst * bucket_cost_ns */
+	__u64 session_ns;       /* an OPEN session lets packets in so long after the last; 0: none is tracked */
 };
 
 enum spale_flag {
 	SPALE_F_LOG_ONLY = 1 << 0,     /* every DROP becomes a PASS at the last step */
 	SPALE_F_ALWAYS_ALLOW = 1 << 1, /* spale_allow is not empty */
+	SPALE_F_RELEASED = 1 << 2,     /* "spale detach" tells the daemon; no program reads it */
 };
 
 /* spale_services: ARRAY, 65536 entries, index: destination port. Value: __u32 of enum spale_service. */
@@ -69,6 +75,29 @@ struct spale_grant {
 	__u64 grace_ns; /* GRACE while now - last_ns <= grace_ns and not LIVE */
 	__u64 end_ns;   /* DEAD when now >= end_ns, unless SPALE_NEVER */
 };
+
+/* spale_sessions: HASH without eviction; one TCP connection. */
+struct spale_session_key {
+	struct spale_grant_key peer; /* source, TCP, destination port */
+	struct spale_addr destination;
+	__u16 source_port;
+	__u16 zero;
+};
+
+struct spale_session {
+	__u64 opened_ns; /* when the SYN passed that opened or restarted it; 0: user space adopted it */
+	__u64 last_ns;   /* the SYN, the last packet that the session let in, or user space's renewal */
+	__u32 state;     /* enum spale_session_state */
+	__u32 zero;
+};
+
+enum spale_session_state {
+	SPALE_SESSION_OPEN = 1,
+	SPALE_SESSION_CLOSING = 2, /* FIN or RST seen, but the program cannot know whether the host took it */
+};
+
+/* spale_session_counts: HASH without eviction, key: struct spale_grant_key, value: __u32, how many sessions
+ * the source and service hold. */
 
 /* spale_allow: LPM_TRIE, value: __u8. The family keeps ::/0 from matching IPv4. The address is the one in
  * the packet: a link-local one carries no interface here. */
@@ -94,18 +123,21 @@ struct spale_tag {
 
 /* spale_counters: PERCPU_ARRAY, index: enum spale_reason. */
 struct spale_counter {
-	__u64 count;
+	__u64 packets;
 	struct spale_addr last_source; /* zeros where no address could be read */
 };
 
 /* Why a packet got its verdict. Names after SPALE_R_ are those of spale_core.model.Reason.
- * From SPALE_R_FIRST_DROP on the verdict is DROP and the reason is counted. */
+ * From SPALE_R_FIRST_COUNTED on the reason is counted, from SPALE_R_FIRST_DROP on the verdict is DROP. */
 enum spale_reason {
 	SPALE_R_PASS_OTHER = 0,   /* neither a protected service nor the SPA port */
 	SPALE_R_PASS_ALWAYS = 1,  /* always allowed */
 	SPALE_R_PASS_LIVE = 2,    /* let in by a LIVE grant */
 	SPALE_R_PASS_GRACE = 3,   /* re-armed in GRACE by a new connection */
 	SPALE_R_PASS_SPA = 4,     /* a datagram for the listener */
+	SPALE_R_PASS_SESSION = 5, /* let in by its session, as its grant is not LIVE */
+	SPALE_R_FIRST_COUNTED = 6,
+	SPALE_R_UNTRACKED = 6,    /* a SYN let in by its grant, for whose session there is no room */
 	SPALE_R_FIRST_DROP = 8,
 	SPALE_R_NO_GRANT = 8,
 	SPALE_R_GRANT_DEAD,
@@ -131,9 +163,11 @@ enum spale_reason {
 #define SPALE_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type)
 
 SPALE_ASSERT_SIZE(struct spale_addr, 16);
-SPALE_ASSERT_SIZE(struct spale_settings, 24);
+SPALE_ASSERT_SIZE(struct spale_settings, 32);
 SPALE_ASSERT_SIZE(struct spale_grant_key, 20);
 SPALE_ASSERT_SIZE(struct spale_grant, 32);
+SPALE_ASSERT_SIZE(struct spale_session_key, 40);
+SPALE_ASSERT_SIZE(struct spale_session, 24);
 SPALE_ASSERT_SIZE(struct spale_allow_key, 24);
 SPALE_ASSERT_SIZE(struct spale_tag, 32);
 SPALE_ASSERT_SIZE(struct spale_counter, 24);

@@ -8,6 +8,35 @@
 
 #include "spale_maps.h"
 
+/* Let the session have its say on a TCP packet that the grant has judged: the table's other columns.
+ * `now_ns` is 0 where there is no grant. */
+static __always_inline enum spale_reason spale_filter_session(const struct spale_packet *packet,
+							      const struct spale_settings *settings,
+							      enum spale_kind kind, enum spale_reason by_grant,
+							      __u64 now_ns)
+{
+	const enum spale_role role = spale_role_of(by_grant, kind);
+	struct spale_session *session;
+
+	if (role == SPALE_ROLE_NONE || !settings->session_ns)
+		return by_grant;
+	if (role == SPALE_ROLE_OPEN)
+		return spale_track(packet, now_ns) ? by_grant : SPALE_R_UNTRACKED;
+	session = bpf_map_lookup_elem(&spale_sessions, &packet->key);
+	if (!session)
+		return by_grant;
+	if (role == SPALE_ROLE_CLOSE) {
+		spale_close_session(session, now_ns);
+		return by_grant;
+	}
+	if (!now_ns)
+		now_ns = bpf_ktime_get_ns();
+	if (spale_judge_session(session, by_grant, settings->session_ns, now_ns) != SPALE_R_PASS_SESSION)
+		return by_grant;
+	spale_use_session(session, kind, now_ns);
+	return SPALE_R_PASS_SESSION;
+}
+
 /* Judge a packet to a protected service. */
 static __always_inline enum spale_reason spale_filter_service(spale_ctx *ctx, struct spale_packet *packet,
 							      const struct spale_settings *settings)
@@ -25,15 +54,15 @@ static __always_inline enum spale_reason spale_filter_service(spale_ctx *ctx, st
 	if (packet->next == SPALE_IP_TCP) {
 		tcp = spale_header(ctx, packet, struct spale_tcp);
 		kind = tcp ? spale_kind_of(tcp->flags) : SPALE_KIND_BAD;
+		packet->key.source_port = tcp ? spale_be16(tcp->ports.source) : 0;
 	}
-	grant = bpf_map_lookup_elem(&spale_grants, &packet->key);
+	grant = bpf_map_lookup_elem(&spale_grants, &packet->key.peer);
 	if (grant)
 		now_ns = bpf_ktime_get_ns();
 	reason = spale_judge_grant(grant, kind, now_ns);
-	/* Here a session, the table's other columns, will have its say on what the grant alone refuses. */
 	if (grant && spale_verdict_of(reason) == SPALE_PASS && now_ns > grant->last_ns)
 		grant->last_ns = now_ns;
-	return reason;
+	return packet->next == SPALE_IP_TCP ? spale_filter_session(packet, settings, kind, reason, now_ns) : reason;
 }
 
 /* Judge a packet to the SPA port: the cheap checks first, the source's token last. */
@@ -77,19 +106,19 @@ static __always_inline enum spale_reason spale_filter_harder(spale_ctx *ctx, str
 		return SPALE_R_PASS_OTHER;
 	if (walked != SPALE_WALKED_PORT)
 		return spale_judge_unread(walked, packet->traits);
-	*service = spale_service_at(packet->key.port, packet->next);
+	*service = spale_service_at(packet->key.peer.port, packet->next);
 	return SPALE_R_PASS_OTHER;
 }
 
-/* Count a drop and carry it out, or let it pass where we only observe. */
+/* Count what has a counter, and carry a drop out, or let it pass where we only observe. */
 static __always_inline enum spale_verdict spale_filter_end(const struct spale_settings *settings,
 							   const struct spale_packet *packet,
 							   enum spale_reason reason)
 {
-	if (spale_verdict_of(reason) == SPALE_PASS)
+	if (reason < SPALE_R_FIRST_COUNTED)
 		return SPALE_PASS;
-	spale_count(reason, &packet->key.source);
-	return settings->flags & SPALE_F_LOG_ONLY ? SPALE_PASS : SPALE_DROP;
+	spale_count(reason, &packet->key.peer.source);
+	return settings->flags & SPALE_F_LOG_ONLY ? SPALE_PASS : spale_verdict_of(reason);
 }
 
 /* Give the verdict on a packet. `offset` is that of the first header behind layer 2's own, `ethertype` says
@@ -121,11 +150,12 @@ static __always_inline enum spale_verdict spale_filter(spale_ctx *ctx, __u32 off
 	}
 	if (looked == SPALE_LOOKED_PORT) {
 		spale_note_plain(ctx, packet, &plain, offset);
-		packet->key.port = plain.port;
+		packet->key.peer.port = plain.port;
 	} else {
 		reason = spale_filter_harder(ctx, packet, offset, ethertype, &service);
 	}
-	packet->key.protocol = packet->next;
+	packet->key.peer.protocol = packet->next;
+	packet->key.peer.zero = 0;
 	packet->key.zero = 0;
 	if (service & SPALE_S_SPA)
 		reason = spale_filter_spa(ctx, packet, settings);

@@ -33,6 +33,20 @@ struct {
 } spale_grants SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct spale_session_key);
+	__type(value, struct spale_session);
+} spale_sessions SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct spale_grant_key);
+	__type(value, __u32);
+} spale_session_counts SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, 65536);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -104,12 +118,40 @@ static __always_inline int spale_always_allowed(const struct spale_packet *packe
 	struct spale_allow_key key = {
 		.prefix_bits = SPALE_ALLOW_FAMILY_BITS + 128,
 		.family = packet->family,
-		.source = packet->key.source,
+		.source = packet->key.peer.source,
 	};
 
 	if (packet->family == 6)
 		key.source.words[1] = packet->unscoped;
 	return bpf_map_lookup_elem(&spale_allow, &key) != NULL;
+}
+
+/* Track the session that a SYN opens, or note that it begins anew. Return 0 where there is no room for it; two
+ * CPUs at once may take the same one. */
+static __always_inline int spale_track(const struct spale_packet *packet, __u64 now_ns)
+{
+	struct spale_session *session = bpf_map_lookup_elem(&spale_sessions, &packet->key);
+	struct spale_session fresh = {};
+	const __u32 none = 0;
+	__u32 *count;
+	long error;
+
+	if (session) {
+		spale_open_session(session, now_ns);
+		return 1;
+	}
+	count = bpf_map_lookup_elem(&spale_session_counts, &packet->key.peer);
+	if (!count) {
+		bpf_map_update_elem(&spale_session_counts, &packet->key.peer, &none, BPF_NOEXIST);
+		count = bpf_map_lookup_elem(&spale_session_counts, &packet->key.peer);
+	}
+	if (!count || *count >= SPALE_SESSIONS_PER_PAIR)
+		return 0;
+	spale_open_session(&fresh, now_ns);
+	error = bpf_map_update_elem(&spale_sessions, &packet->key, &fresh, BPF_NOEXIST);
+	if (!error)
+		(*count)++;
+	return !error || error == -SPALE_EEXIST;
 }
 
 /* Test and set: whether this mac has never passed. */
@@ -127,7 +169,7 @@ static __always_inline enum spale_reason spale_remember_mac(__u64 mac)
 static __always_inline enum spale_reason spale_spend(const struct spale_settings *settings,
 						     const struct spale_packet *packet, __u64 now_ns)
 {
-	struct spale_addr key = packet->key.source;
+	struct spale_addr key = packet->key.peer.source;
 	__u64 *full_ns, next_ns;
 
 	if (!settings->bucket_cost_ns)
@@ -154,7 +196,7 @@ static __always_inline void spale_count(__u32 reason, const struct spale_addr *s
 
 	if (!counter)
 		return;
-	counter->count++;
+	counter->packets++;
 	counter->last_source = source ? *source : (struct spale_addr){};
 }
 

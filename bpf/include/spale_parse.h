@@ -34,11 +34,11 @@ enum spale_trait {
 /* What was found. It lives in a per-CPU map and not on the stack: reading `offset` back from memory makes
  * the verifier forget how it came about, so that it need not follow every combination of headers. */
 struct spale_packet {
-	struct spale_grant_key key; /* source, protocol, destination port */
-	__be32 unscoped;            /* the source's words[1] as it was in the packet */
-	__u32 offset;               /* from the packet's first byte to the header to be read next */
-	__u32 traits;               /* enum spale_trait */
-	__u16 claimed_len;          /* bytes behind the IP header according to it */
+	struct spale_session_key key; /* its beginning is the key of the grant */
+	__be32 unscoped; /* the source's words[1] as it was in the packet */
+	__u32 offset;    /* from the packet's first byte to the header to be read next */
+	__u32 traits;    /* enum spale_trait */
+	__u16 claimed_len; /* bytes behind the IP header according to it */
 	__be16 ethertype;
 	__u8 family; /* 4 or 6 */
 	__u8 next;   /* protocol of the header at `offset` */
@@ -152,16 +152,19 @@ static __always_inline int spale_is_link_local(const struct spale_addr *addr)
 	return (addr->words[0] & spale_be32(0xffc00000)) == spale_be32(0xfe800000);
 }
 
+static __always_inline struct spale_addr spale_mapped(__be32 ipv4)
+{
+	return (struct spale_addr){ { 0, 0, spale_be32(0xffff), ipv4 } };
+}
+
 static __always_inline void spale_note_ipv4(struct spale_packet *packet, const struct spale_ipv4 *ip)
 {
 	packet->family = 4;
 	packet->next = ip->protocol;
 	packet->claimed_len = spale_be16(ip->total_len) - (ip->version_ihl & 0xf) * 4;
-	packet->key.source.words[0] = 0;
-	packet->key.source.words[1] = 0;
-	packet->key.source.words[2] = spale_be32(0xffff);
-	packet->key.source.words[3] = ip->source;
 	packet->unscoped = 0;
+	packet->key.peer.source = spale_mapped(ip->source);
+	packet->key.destination = spale_mapped(ip->destination);
 }
 
 static __always_inline void spale_note_ipv6(spale_ctx *ctx, struct spale_packet *packet,
@@ -170,12 +173,13 @@ static __always_inline void spale_note_ipv6(spale_ctx *ctx, struct spale_packet 
 	packet->family = 6;
 	packet->next = ip->next;
 	packet->claimed_len = spale_be16(ip->payload_len);
-	packet->key.source = ip->source;
 	packet->unscoped = ip->source.words[1];
+	packet->key.peer.source = ip->source;
+	packet->key.destination = ip->destination;
 	if (spale_is_mapped(&ip->source) || spale_is_mapped(&ip->destination))
 		packet->traits |= SPALE_T_MAPPED;
 	if (spale_is_link_local(&ip->source))
-		packet->key.source.words[1] = spale_be32(spale_ifindex(ctx));
+		packet->key.peer.source.words[1] = spale_be32(spale_ifindex(ctx));
 }
 
 /* Note a plain packet as spale_walk would; `offset` is that of its IP header. */
@@ -285,7 +289,7 @@ static __always_inline enum spale_walked spale_walk(spale_ctx *ctx, struct spale
 	packet->offset = offset;
 	packet->ethertype = ethertype;
 	packet->traits = 0;
-	packet->key.source = (struct spale_addr){};
+	packet->key.peer.source = (struct spale_addr){};
 	walked = spale_walk_vlans(ctx, packet);
 	if (walked != SPALE_WALKED_PORT)
 		return walked;
@@ -302,7 +306,7 @@ static __always_inline enum spale_walked spale_walk(spale_ctx *ctx, struct spale
 	ports = spale_header(ctx, packet, struct spale_ports);
 	if (!ports)
 		return SPALE_WALKED_SHORT;
-	packet->key.port = spale_be16(ports->destination);
+	packet->key.peer.port = spale_be16(ports->destination);
 	return SPALE_WALKED_PORT;
 }
 

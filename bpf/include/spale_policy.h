@@ -28,12 +28,22 @@ enum spale_life {
 	SPALE_LIFE_DEAD,
 };
 
+/* What a packet to a protected service is to its session. */
+enum spale_role {
+	SPALE_ROLE_NONE,  /* the grant alone decides */
+	SPALE_ROLE_OPEN,  /* let in by the grant, it opens one, or the one that is there again */
+	SPALE_ROLE_CLOSE, /* let in by the grant, it closes one if there is one */
+	SPALE_ROLE_NEED,  /* refused by the grant: let in if there is one */
+};
+
 enum spale_tcp_flag {
 	SPALE_TCP_FIN = 0x01,
 	SPALE_TCP_SYN = 0x02,
 	SPALE_TCP_RST = 0x04,
 	SPALE_TCP_ACK = 0x10,
 };
+
+#define SPALE_CLOSING_NS (SPALE_CLOSING_S * 1000000000ULL)
 
 /* A knock on its way to the listener: the UDP header and version 2 of the datagram (wire.md). */
 struct spale_knock {
@@ -88,7 +98,7 @@ static __always_inline enum spale_life spale_life_of(const struct spale_grant *g
 	return age_ns <= grant->grace_ns ? SPALE_LIFE_GRACE : SPALE_LIFE_DEAD;
 }
 
-/* The table of spec.md, its column "no session"; `now_ns` is not read where there is no grant. */
+/* The table of spec.md by its rows, which its column "no session" shows; `now_ns` is not read where there is no grant. */
 static __always_inline enum spale_reason spale_judge_grant(const struct spale_grant *grant, enum spale_kind kind,
 							   __u64 now_ns)
 {
@@ -101,6 +111,55 @@ static __always_inline enum spale_reason spale_judge_grant(const struct spale_gr
 	if (life == SPALE_LIFE_GRACE)
 		return kind == SPALE_KIND_NEW ? SPALE_R_PASS_GRACE : SPALE_R_GRANT_GRACE;
 	return grant ? SPALE_R_GRANT_DEAD : SPALE_R_NO_GRANT;
+}
+
+/* Return what a TCP packet that the grant has judged is to its session. Under a LIVE grant OTHER is nothing:
+ * the packets that most packets are look no session up. */
+static __always_inline enum spale_role spale_role_of(enum spale_reason by_grant, enum spale_kind kind)
+{
+	if (spale_verdict_of(by_grant) == SPALE_PASS) {
+		if (kind == SPALE_KIND_NEW)
+			return SPALE_ROLE_OPEN;
+		return kind == SPALE_KIND_END ? SPALE_ROLE_CLOSE : SPALE_ROLE_NONE;
+	}
+	return kind == SPALE_KIND_END || kind == SPALE_KIND_OTHER ? SPALE_ROLE_NEED : SPALE_ROLE_NONE;
+}
+
+/* Judge a packet that the grant refuses, for `by_grant`, by its session. */
+static __always_inline enum spale_reason spale_judge_session(const struct spale_session *session,
+							     enum spale_reason by_grant, __u64 session_ns,
+							     __u64 now_ns)
+{
+	const __u64 last_ns = session->last_ns;
+	const __u64 age_ns = now_ns > last_ns ? now_ns - last_ns : 0;
+	const __u64 window_ns = session->state == SPALE_SESSION_OPEN ? session_ns : SPALE_CLOSING_NS;
+
+	return age_ns <= window_ns ? SPALE_R_PASS_SESSION : by_grant;
+}
+
+static __always_inline void spale_open_session(struct spale_session *session, __u64 now_ns)
+{
+	session->opened_ns = now_ns;
+	session->last_ns = now_ns;
+	session->state = SPALE_SESSION_OPEN;
+}
+
+/* A FIN or RST passes: what follows it still passes for a while, as the host may not have taken it. */
+static __always_inline void spale_close_session(struct spale_session *session, __u64 now_ns)
+{
+	if (session->state != SPALE_SESSION_OPEN)
+		return;
+	session->last_ns = now_ns;
+	session->state = SPALE_SESSION_CLOSING;
+}
+
+/* A packet passes by its session, and so extends it. */
+static __always_inline void spale_use_session(struct spale_session *session, enum spale_kind kind, __u64 now_ns)
+{
+	if (now_ns > session->last_ns)
+		session->last_ns = now_ns;
+	if (kind == SPALE_KIND_END)
+		session->state = SPALE_SESSION_CLOSING;
 }
 
 /* Judge a packet to the SPA port by its headers; SPALE_R_PASS_SPA: so far nothing is against it. */

@@ -14,6 +14,9 @@ union spale_abi {
 	struct spale_settings settings;
 	struct spale_grant_key grant_key;
 	struct spale_grant grant;
+	enum spale_session_state session_state;
+	struct spale_session_key session_key;
+	struct spale_session session;
 	struct spale_allow_key allow_key;
 	struct spale_tag tag;
 	struct spale_counter counter;

@@ -18,8 +18,14 @@ from typing import Any
 
 PREFIX = "spale_"
 CONSTANTS = "spale_const"
-MARKS = {"FIRST_DROP", "COUNT"}
+MARKS = {"FIRST_COUNTED", "FIRST_DROP", "COUNT"}
 """Enumerators that bound an enum and are no members of it."""
+
+FLAGS = {"spale_flag", "spale_service"}
+"""Enums whose members are bits and go together; BTF knows only their values."""
+
+METHODS = {"count", "index"}
+"""What a tuple has besides its fields: a field of such a name would hide it."""
 
 INTEGERS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
@@ -111,16 +117,15 @@ def render_constants(enum: Type) -> str:
 
 
 def render_enum(enum: Type) -> str:
-    """Return an enum as a class: IntFlag if all its values are single bits, from the lowest on."""
+    """Return an enum as a class."""
     name = camel(enum["name"])
     prefix = common_prefix([value["name"] for value in enum["values"]])
     values = [(value["name"].removeprefix(prefix), value["val"]) for value in enum["values"]]
-    bits = [value for _, value in values] == [1 << place for place in range(len(values))]
     members = "".join(f"    {member} = {value}\n" for member, value in values if member not in MARKS)
     marks = "".join(
         f"{name.upper()}_{member}: Final = {value}\n" for member, value in values if member in MARKS
     )
-    base = "IntFlag" if bits else "IntEnum"
+    base = "IntFlag" if enum["name"] in FLAGS else "IntEnum"
     text = f'\n\nclass {name}(enum.{base}):\n    """{enum["name"]}."""\n\n{members}'
     return text + (f"\n\n{marks}" if marks else "")
 
@@ -132,6 +137,8 @@ def render_struct(btf: Btf, struct: Type) -> str:
         size, offset = btf.size(member["type_id"]), member["bits_offset"] // 8
         if offset != end:
             sys.exit(f"gen_abi: {struct['name']} has a hole before {member['name']}")
+        if member["name"] in METHODS:
+            sys.exit(f"gen_abi: {struct['name']}.{member['name']} would hide a method of tuple")
         end = offset + size
         if member["name"] == "zero":
             formats += "x" if size == 1 else f"{size}x"

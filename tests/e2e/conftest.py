@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from house import ALL, SPA_PORT, House, Keyring
 
-from spale_core.demo.processes import run_tool, until
+from spale_core.demo.poll import until
+from spale_core.demo.processes import run_tool
 from spale_core.demo.stage import DOOR, Stage
 
 CLIENTS = {
@@ -24,6 +25,7 @@ CLIENTS = {
     "brief": {"IDLE_SEC": 2, "GRACE_SEC": 0},
     "patient": {"IDLE_SEC": 1, "GRACE_SEC": 2},
     "mayfly": {"MAX_SEC": 2},
+    "tardy": {},
 }
 ENFORCERS = {
     "tc": {"DATAPLANE": "tc"},

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
+from spale_core.demo.poll import until
 from spale_core.demo.probe import Attempt, Outcome, try_doors
-from spale_core.demo.processes import Background, Daemon, python, run_tool, until
+from spale_core.demo.processes import Background, Daemon, python, run_tool
 from spale_core.model import Protocol, Service, Source
 from spale_core.siphash import siphash24
 from spale_crypto_hpke import wire
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 SPA_PORT = 55555
 ALL = tuple(Service(protocol, port) for protocol in Protocol for port in (22, 6000))
-SHUT_S = 0.6
+SHUT_S = 0.4
 OPEN_S = 5.0
 LOG_S = 5.0
 
@@ -90,6 +91,7 @@ class House:
     keyring: Keyring
     config: dict
     daemon: Daemon = None
+    guarded_since: float = 0.0
     _exit: ExitStack = field(factory=ExitStack)
     _numbers: itertools.count = field(factory=itertools.count)
 
@@ -117,7 +119,9 @@ class House:
 
     def guard(self, **changes):
         """Start a daemon, wait until it guards, and return its `ready` event."""
-        return self.start(**changes).wait_for("ready", timeout_s=15)
+        ready = self.start(**changes).wait_for("ready", timeout_s=15)
+        self.guarded_since = time.time()
+        return ready
 
     def close(self):
         """End all processes and let go of the stage."""

@@ -9,8 +9,9 @@ import socket
 import pytest
 from house import ALL, LOG_S, OPEN_S, SHUT_S
 
+from spale_core.demo.poll import until
 from spale_core.demo.probe import Outcome
-from spale_core.demo.processes import Background, until
+from spale_core.demo.processes import Background
 from spale_core.model import Protocol, Service
 
 SSH = Service(Protocol.TCP, 22)

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from house import LOG_S, OPEN_S, SHUT_S, SPA_PORT
 
+from spale_core.demo.poll import until
 from spale_core.demo.probe import Outcome
-from spale_core.demo.processes import Background, run_tool, until
+from spale_core.demo.processes import Background, run_tool
 from spale_core.model import Protocol, Service
 
 
@@ -109,14 +110,26 @@ def test_the_listener_killed_leaves_the_door_shut_and_is_replaced(watched):
     assert house.daemon.exit_code is None
 
 
-@pytest.mark.parametrize("pause_s", [0.0, 0.05, 0.15, 0.3])
-def test_killed_while_starting(house, pause_s):
+def _has_listener(daemon):
+    pid = daemon.pid
+    return bool(Path(f"/proc/{pid}/task/{pid}/children").read_text())
+
+
+MOMENTS = {
+    "at once": lambda _: True,
+    "with a listener": _has_listener,
+    "attached": lambda daemon: daemon.events("attach"),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_while_starting(house, moment):
     """SIGKILL in the middle of a start leaves no half: the next start guards as if nothing had been."""
     house.guard()
     with Pest(house, house.guest(4)) as pest:
         house.daemon.stop(signal.SIGTERM)
         starting = house.start()
-        until(lambda: False, pause_s)
+        assert until(lambda: MOMENTS[moment](starting), LOG_S)
         starting.stop(signal.SIGKILL)
         house.guard()
     assert pest.answers == 0

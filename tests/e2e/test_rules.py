@@ -7,8 +7,8 @@ from ipaddress import ip_interface
 
 from house import ALL, LOG_S, SHUT_S
 
+from spale_core.demo.poll import until
 from spale_core.demo.probe import Attempt, Outcome, try_doors
-from spale_core.demo.processes import until
 
 FRIENDS = "198.18.15.0/24,2001:db8:0:0:15::/80"
 

@@ -11,8 +11,10 @@ client                         server, where the tests attach
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import struct
+import subprocess
 import threading
 import time
 from contextlib import contextmanager
@@ -29,7 +31,8 @@ SERVER, CLIENT = "192.0.2.1", "192.0.2.2"
 FLOODED = Service(Protocol.UDP, 9999)
 
 SCHED_CLS, XDP = 3, 6
-TC_NEXT, XDP_PASS = -1, 2
+TC_NEXT, TC_OK, TC_SHOT = -1, 0, 2
+XDP_DROP, XDP_PASS = 1, 2
 
 
 def settings(**changes):
@@ -65,6 +68,11 @@ def program(kind, name, result):
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def command(*words):
+    """Run a real command, such as an administrator's ``tc`` or ``ip``, in the current namespace."""
+    subprocess.run([shutil.which(words[0]), *words[1:]], check=True, timeout=10)
 
 
 def name_of(program_id):
@@ -124,6 +132,22 @@ class Flood:
             return bool(self._receiver.recv(16))
         except BlockingIOError:
             return False
+
+    def must_arrive(self):
+        """Wait until a packet that is sent from now on comes through."""
+        self.drain()
+        until(self.arrived)
+
+    def must_not_arrive(self, packets=50):
+        """Send some more packets; none may come through, nor one that is still on its way."""
+        self.drain()
+        self.await_more(packets)
+        assert not self.arrived()
+
+    def drain(self):
+        """Forget what has come through."""
+        while self.arrived():
+            pass
 
     def await_more(self, packets=50):
         """Wait until some more packets have been sent."""

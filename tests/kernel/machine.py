@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import enum
 import struct
+import sys
 import time
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -80,6 +81,10 @@ class Machine(ABC):
         """Read an element of a map."""
 
     @abstractmethod
+    def items(self, name: str) -> dict[bytes, bytes]:
+        """Return what a hash map holds."""
+
+    @abstractmethod
     def clear(self) -> None:
         """Empty every map but the counters."""
 
@@ -101,9 +106,11 @@ class Machine(ABC):
         self.installed.clear()
         self.settings()
 
-    def settings(self, flags: Flag = NO_FLAGS, *, cost_ns: int = 0, burst: int = 1) -> None:
-        """Write the settings; `cost_ns` is the time in which a token grows back. `self.flags` are added."""
-        value = _abi.SETTINGS.pack(_abi.ABI_VERSION, flags | self.flags, cost_ns, burst * cost_ns)
+    def settings(
+        self, flags: Flag = NO_FLAGS, *, cost_ns: int = 0, burst: int = 1, session_ns: int = 0
+    ) -> None:
+        """Write the settings, with `self.flags`; `cost_ns` is the time in which a token grows back."""
+        value = _abi.SETTINGS.pack(_abi.ABI_VERSION, flags | self.flags, cost_ns, burst * cost_ns, session_ns)
         self.put("spale_settings", index(0), value)
 
     def service(self, port: int, service: int) -> None:
@@ -120,6 +127,26 @@ class Machine(ABC):
         value = self.get("spale_grants", _abi.GRANT_KEY.pack(source, protocol, port))
         return None if value is None else _abi.Grant(*_abi.GRANT.unpack(value))
 
+    def session(self, key: _abi.SessionKey, session: _abi.Session) -> None:
+        """Install a session. Whoever does also sets how many the source and service hold."""
+        self.put("spale_sessions", _abi.SESSION_KEY.pack(*key), _abi.SESSION.pack(*session))
+
+    def sessions(self) -> dict[_abi.SessionKey, _abi.Session]:
+        """Return all sessions as they are now."""
+        return {
+            _abi.SessionKey(*_abi.SESSION_KEY.unpack(key)): _abi.Session(*_abi.SESSION.unpack(value))
+            for key, value in self.items("spale_sessions").items()
+        }
+
+    def holds(self, peer: bytes, count: int) -> None:
+        """Say how many sessions a source and service (a grant's key) hold."""
+        self.put("spale_session_counts", peer, index(count))
+
+    def held(self) -> dict[bytes, int]:
+        """Return how many sessions every source and service hold, as far as that is counted."""
+        counts = self.items("spale_session_counts")
+        return {peer: int.from_bytes(count, sys.byteorder) for peer, count in counts.items()}
+
     def always_allow(self, family: int, source: bytes, bits: int) -> None:
         """Let a prefix in, of `bits` bits of the 128."""
         self.put("spale_allow", _abi.ALLOW_KEY.pack(_abi.ALLOW_FAMILY_BITS + bits, family, source), b"\x01")
@@ -134,5 +161,5 @@ class Machine(ABC):
         return {
             reason: cpu.last_source
             for (reason, number), cpu in self.counters().items()
-            if (reason, number) not in before or cpu.count > before[reason, number].count
+            if (reason, number) not in before or cpu.packets > before[reason, number].packets
         }

@@ -37,6 +37,7 @@ def library() -> ctypes.CDLL:
     found.native_put.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p)
     found.native_get.argtypes = (ctypes.c_char_p, ctypes.c_char_p)
     found.native_get.restype = ctypes.c_void_p
+    found.native_next.argtypes = (ctypes.c_char_p, ctypes.c_uint, ctypes.c_void_p)
     found.native_run.argtypes = (ctypes.c_void_p, *(ctypes.c_uint32,) * 4, ctypes.c_uint64)
     return found
 
@@ -71,6 +72,16 @@ class Native(Machine):
         """Read an element of a map."""
         place = self._library.native_get(name.encode(), key)
         return ctypes.string_at(place, _abi.MAPS[name].value_size) if place else None
+
+    def items(self, name: str) -> dict[bytes, bytes]:
+        """Return what a hash map holds."""
+        found, place = {}, 0
+        buffer = ctypes.create_string_buffer(_abi.MAPS[name].key_size)
+        while place := self._library.native_next(name.encode(), place, buffer):
+            value = self.get(name, buffer.raw)
+            assert value is not None
+            found[buffer.raw] = value
+        return found
 
     def clear(self) -> None:
         """Empty every map."""

@@ -148,10 +148,15 @@ def _summed(segment: bytes, protocol: int, addresses: tuple[str, str], place: in
 
 
 def tcp(
-    port: int, flags: int, payload: bytes = b"", addresses: tuple[str, str] = (CLIENT4, SERVER4)
+    port: int,
+    flags: int,
+    payload: bytes = b"",
+    addresses: tuple[str, str] = (CLIENT4, SERVER4),
+    *,
+    source_port: int = SOURCE_PORT,
 ) -> bytes:
     """Return a TCP segment without options."""
-    head = struct.pack(">HHIIBBHHH", SOURCE_PORT, port, 1, 0, 5 << 4, flags, 65535, 0, 0)
+    head = struct.pack(">HHIIBBHHH", source_port, port, 1, 0, 5 << 4, flags, 65535, 0, 0)
     return _summed(head + payload, TCP, addresses, 16)
 
 

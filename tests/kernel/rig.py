@@ -22,8 +22,23 @@ BPF = Path(__file__).parents[2] / "bpf"
 OBJECTS = BPF / "src" / "spale_bpf" / "objects"
 BUILD = BPF / "build"
 
-CLEARED = ("spale_grants", "spale_allow", "spale_tags", "spale_seen_macs", "spale_buckets")
-ENTRIES = {"spale_grants": 64, "spale_allow": 64, "spale_tags": 64, "spale_seen_macs": 1024}
+CLEARED = (
+    "spale_grants",
+    "spale_sessions",
+    "spale_session_counts",
+    "spale_allow",
+    "spale_tags",
+    "spale_seen_macs",
+    "spale_buckets",
+)
+ENTRIES = {
+    "spale_grants": 64,
+    "spale_sessions": 256,
+    "spale_session_counts": 64,
+    "spale_allow": 64,
+    "spale_tags": 64,
+    "spale_seen_macs": 1024,
+}
 
 
 @functools.cache
@@ -94,6 +109,11 @@ class Rig(Machine):
     def get(self, name: str, key: bytes) -> bytes | None:
         """Read an element of a map."""
         return libbpf.map_lookup(self.object.map_fd(name), key, _abi.MAPS[name].value_size)
+
+    def items(self, name: str) -> dict[bytes, bytes]:
+        """Return what a hash map holds."""
+        shape = _abi.MAPS[name]
+        return dict(libbpf.map_items(self.object.map_fd(name), shape.key_size, shape.value_size))
 
     def clear(self) -> None:
         """Empty every map but the counters; an array has no fewer elements for it."""

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import knock
 import packets as p
+from books import Books, Trace
 from machine import NEVER, SECOND, Entry, Machine, client, now_ns
 
 from spale_bpf import _abi
-from spale_bpf._abi import Flag, Reason, Service
+from spale_bpf._abi import REASON_FIRST_DROP, Flag, Reason, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +31,8 @@ class Row(NamedTuple):
 
     `reason` is the one that is counted, None if none is: then the packet passes. `state` makes the row's
     state out of the common one, `first` are packets that must pass before. `extends` says that the packet
-    moves the `last` of one grant of the state. `source` is what the counter must show. `exact`: bytes behind
-    the packet would change it.
+    moves the `last` of one grant of the state, `leaves` what it does to the client's session, or to `key`.
+    `source` is what the counter must show. `exact`: bytes behind the packet would change it.
     """
 
     name: str
@@ -40,13 +41,15 @@ class Row(NamedTuple):
     state: tuple[State, ...] = ()
     first: tuple[bytes, ...] = ()
     extends: bool = False
+    leaves: Trace = Trace.NONE
+    key: _abi.SessionKey | None = None
     source: bytes | None = None
     how: tuple[Entry, ...] = EVERY
     exact: bool = False
 
 
 def prepare(loaded: Machine) -> None:
-    """Make the common state: services, the SPA port with one tag, no limit, no grants."""
+    """Make the common state: services, the SPA port with one tag, no limit, no grants, no tracking."""
     loaded.reset()
     loaded.service(TCP_PORT, Service.TCP)
     loaded.service(UDP_PORT, Service.UDP)
@@ -64,13 +67,16 @@ def check(row: Row, loaded: Machine) -> None:
         outcome = loaded.run(frame)
         assert outcome.passed
         assert not outcome.counted or loaded.flags
+    books = Books(loaded)
     outcome = loaded.run(row.frame)
     assert tuple(outcome.counted) == ((row.reason,) if row.reason else ())
-    assert outcome.passed == (row.reason is None or Flag.LOG_ONLY in loaded.flags)
+    dropped = row.reason is not None and row.reason >= REASON_FIRST_DROP
+    assert outcome.passed == (not dropped or Flag.LOG_ONLY in loaded.flags)
     if row.source is not None:
         assert outcome.counted[row.reason] == row.source
     moved = [key for key, before in loaded.installed.items() if _moved(before, loaded.granted(*key))]
     assert len(moved) == row.extends
+    books.check(row.leaves, row.key)
 
 
 def _moved(before: _abi.Grant, after: _abi.Grant | None) -> bool:

@@ -37,8 +37,11 @@ def attached(door):
     return [*libbpf.prog_query(index), *(found.program_id for found in filters.bpf_filters(index))]
 
 
-def fill_chain(door, stack):
-    """Hang programs of somebody else into the chain of `door` until the kernel takes no more."""
-    for number in range(CHAIN_MAX):
+def fill_chain(door, stack, leave=0):
+    """Hang programs of somebody else into the chain of `door` until the kernel takes no more.
+
+    With `leave` so many less: what was there already.
+    """
+    for number in range(CHAIN_MAX - leave):
         descriptor = stack.enter_context(program(SCHED_CLS, f"foreign_{number}", TC_NEXT))
         libbpf.prog_attach(descriptor, socket.if_nametoindex(door))

@@ -92,14 +92,18 @@ def test_a_foreign_filter_in_our_place_is_not_overwritten():
         assert attached("door0") == [libbpf.prog_info(foreign).id]
 
 
-def test_a_filter_before_ours_is_said():
-    """Where another filter keeps running before ours, the attachment's note says so."""
+def test_a_filter_before_ours_is_overtaken(client):
+    """Where another filter has got before ours, a start puts the new one before both, without a gap."""
     index = socket.if_nametoindex("door0")
     with dataplane(use_tcx=without_tcx) as made, dataplane(use_tcx=without_tcx) as next_one:
-        assert made.attach(DOORS[:1])[0].note == ""
-        with program(SCHED_CLS, "foreign", TC_NEXT) as foreign:
+        made.attach(DOORS[:1])
+        with program(SCHED_CLS, "foreign", TC_NEXT) as foreign, Flood(client) as flood:
+            number = libbpf.prog_info(foreign).id
             libbpf.tc_attach(foreign, index, libbpf.ClsactFilter(clsact.PLACE.priority, 7))
-        assert "before ours" in next_one.attach(DOORS[:1])[0].note
+            flood.must_not_arrive()
+            assert next_one.attach(DOORS[:1])[0].replaced
+            assert not flood.arrived()
+            assert attached("door0")[1:] == [number]
 
 
 @contextmanager

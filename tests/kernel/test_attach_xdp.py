@@ -134,7 +134,7 @@ def test_a_foreign_program_is_refused_by_id_and_name(flags):
     with program(XDP, "xdp_balancer", XDP_PASS) as foreign, dataplane() as made:
         libbpf.xdp_attach(foreign, socket.if_nametoindex("door0"), flags)
         number = libbpf.prog_info(foreign).id
-        with pytest.raises(DataplaneError, match=rf"door0 .*xdp_balancer \(id {number}\)"):
+        with pytest.raises(DataplaneError, match=rf"door0 .*xdp_balancer \(program {number}\)"):
             made.attach(DOORS[:1])
         assert list(attached("door0").values()) == [number]
         assert detach(None) == []

@@ -7,6 +7,7 @@ import packets as p
 import pytest
 import rows_grants
 import rows_headers
+import rows_sessions
 import rows_sources
 import rows_spa
 import table
@@ -19,7 +20,7 @@ from table import ETHERNET, TCP_PORT, Row
 from spale_bpf import _abi
 from spale_bpf._abi import Reason
 
-ROWS = (*rows_grants.ROWS, *rows_headers.ROWS, *rows_sources.ROWS, *rows_spa.ROWS)
+ROWS = (*rows_grants.ROWS, *rows_headers.ROWS, *rows_sessions.ROWS, *rows_sources.ROWS, *rows_spa.ROWS)
 T = 1_000_000
 """The knock's time in these tests, in nanoseconds."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import rows_grants
 import rows_headers
+import rows_sessions
 import rows_sources
 import rows_spa
 import table
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kernel
 
-ROWS = (*rows_grants.ROWS, *rows_headers.ROWS, *rows_sources.ROWS, *rows_spa.ROWS)
+ROWS = (*rows_grants.ROWS, *rows_headers.ROWS, *rows_sessions.ROWS, *rows_sources.ROWS, *rows_spa.ROWS)
 
 
 @pytest.fixture(scope="module", params=list(Entry), ids=lambda entry: entry.name.lower())

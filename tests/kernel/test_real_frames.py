@@ -13,6 +13,7 @@ import packets as p
 import pytest
 import rows_grants
 import rows_headers
+import rows_sessions
 import rows_sources
 import rows_spa
 import table
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kernel
 
-CANDIDATES = (*rows_grants.ROWS, *rows_headers.ROWS, *rows_sources.ROWS, *rows_spa.ROWS)
+CANDIDATES = (*rows_grants.ROWS, *rows_headers.ROWS, *rows_sessions.ROWS, *rows_sources.ROWS, *rows_spa.ROWS)
 
 # A tag more than BPF_PROG_TEST_RUN's: the kernel has taken the outermost out before the program runs, and
 # drops a frame that ends inside it. Grants for a link-local source name the loopback device.

@@ -19,6 +19,7 @@ from machine import ETH_LENGTH, Entry, Outcome, index
 from rig import Rig
 
 from spale_bpf import libbpf
+from spale_bpf._abi import REASON_FIRST_DROP
 from spale_core.demo.stage import Namespace
 
 if TYPE_CHECKING:
@@ -97,10 +98,10 @@ class Wire(Rig):
         self.send(frame)
         end = time.monotonic() + DEADLINE_S
         while True:
-            counted = self.counted(before)
+            dropped = any(reason >= REASON_FIRST_DROP for reason in self.counted(before)) and not self.flags
             passed = self._seen() > seen
-            if passed or (counted and not self.flags):
-                return Outcome(passed, counted)
+            if passed or dropped:
+                return Outcome(passed, self.counted(before))
             assert time.monotonic() < end, "the packet was neither dropped nor let through"
 
     def _seen(self) -> int:

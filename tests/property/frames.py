@@ -23,6 +23,7 @@ SOURCES4 = (*(p.CLIENT4,) * 6, p.OTHER4, "8.0.0.0", "8.0.255.255", "192.0.2.1")
 SOURCES6 = (
     *(p.CLIENT6,) * 8,
     p.OTHER6,
+    "2001:db8:86dd:0:1::2",
     "2001:db8:86dd:1::2",
     *(p.LINK_LOCAL6,) * 2,
     "febf:0:86dd::2",
@@ -98,8 +99,8 @@ def ipv4(random: Random) -> bytes:
     options = b"\x01" * random.choice((4, 8, 40)) if odd < 0.1 else b""
     fragment = p.IPV4_DONT_FRAGMENT
     if 0.1 <= odd < 0.2:
-        fragment = random.choice((p.IPV4_MORE, p.IPV4_MORE | 1, 1, 0x1FFF, 0x8000, 0))
-        payload = payload[: random.choice((0, 3, 8, 16, len(payload)))]
+        fragment = random.choice((p.IPV4_MORE, p.IPV4_MORE, p.IPV4_MORE | 1, 1 << random.randrange(16)))
+        payload = payload[: random.choice((0, 3, 3, 8, 16, len(payload)))]
     length = 20 + len(options) + len(payload)
     if 0.2 <= odd < 0.25:
         length = random.choice((0, 20, length - 1, length + 1, 65535))
@@ -112,7 +113,7 @@ def ipv4(random: Random) -> bytes:
 def extension(kind: int, following: int, size: int) -> bytes:
     """Return an extension header; `size` chooses its length, or a fragment's field."""
     if kind == p.FRAGMENT:
-        return p.extension(kind, following, fragment=(0, p.IPV6_MORE, 8, 8 | p.IPV6_MORE)[size])
+        return p.extension(kind, following, fragment=(0, p.IPV6_MORE, 0x8000, 8 | p.IPV6_MORE)[size])
     shortest = 12 if kind == p.AH else 8
     return p.extension(kind, following, length=(shortest, shortest + 8, shortest + 16, 1024)[size])
 

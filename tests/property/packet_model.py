@@ -36,8 +36,8 @@ class Packet:
     address: bytes  # the source as it is in the packet, IPv4 as ::ffff:a.b.c.d
     source: bytes  # the same as a key: a link-local one with its interface in bytes 4 to 7
     protocol: int
-    claimed: int  # how many bytes are behind the IP header, by its own account
-    content: bytes  # what is there, from the transport header on
+    claimed: int  # how many bytes `content` has by the IP header's account
+    content: bytes  # what is there, from the header that comes next, in the end the transport header
     mapped: bool = False  # IPv6 with an IPv4-mapped source or destination
     options: bool = False  # IPv4 options or IPv6 extension headers
     first: bool = False  # a first fragment: more will follow
@@ -47,6 +47,11 @@ class Packet:
     def port(self) -> int:
         """The destination port."""
         return number(self.content[2:4])
+
+    def becomes_first(self) -> None:
+        """Note a first fragment: reassembly takes what the IP header claims, not what else is in the frame."""
+        self.first = True
+        self.content = self.content[: max(0, self.claimed)]
 
     def cut(self) -> UnreadableError:
         """Return why a packet that ends too early cannot be read."""
@@ -93,7 +98,8 @@ def ipv4(content: bytes) -> Packet | None:
         return None
     packet = Packet(4, source, source, content[9], number(content[2:4]) - length, content[length:])
     packet.options = length > 20
-    packet.first = bool(fragment & 0x2000)
+    if fragment & 0x2000:
+        packet.becomes_first()
     return packet
 
 
@@ -124,11 +130,11 @@ def step(packet: Packet) -> bool:
         raise packet.cut()
     following, units, flags = packet.content[0], packet.content[1], number(packet.content[2:4])
     length = {FRAGMENT: 8, AH: (units + 2) * 4}.get(packet.protocol, (units + 1) * 8)
-    if packet.protocol == FRAGMENT:
-        if flags >> 3:
-            return False
-        packet.first |= flags & 1 == 1
-        packet.atomic |= flags & 1 == 0
+    if packet.protocol == FRAGMENT and flags >> 3:
+        return False
+    if packet.protocol == FRAGMENT and flags & 1:
+        packet.becomes_first()
+    packet.atomic |= packet.protocol == FRAGMENT and not flags & 1
     packet.options = True
-    packet.protocol, packet.content = following, packet.content[length:]
+    packet.protocol, packet.content, packet.claimed = following, packet.content[length:], packet.claimed - length
     return True

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import zlib
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
@@ -97,7 +98,6 @@ class Kernel(Player):
         self.name = rig.entry.name
         self._pass = rig.entry.value[2]
         self._counters = rig.object.map_fd("spale_counters")
-        self._buckets = rig.object.map_fd("spale_buckets")
 
     def clock_ns(self) -> int:
         """Return the kernel's time."""
@@ -111,15 +111,13 @@ class Kernel(Player):
             assert grant is not None
             older = {"last_ns": earlier(grant.last_ns, pause_ns), "end_ns": earlier(grant.end_ns, pause_ns)}
             self.rig.grant(*key, grant._replace(**older))
-        shape = _abi.MAPS["spale_tags"]
-        tags = self.rig.object.map_fd("spale_tags")
-        for name, value in list(libbpf.map_items(tags, shape.key_size, shape.value_size)):
+        for name, value in self.rig.items("spale_tags").items():
             *keys, before_ns, after_ns = _abi.TAG.unpack(value)
             moved = _abi.TAG.pack(*keys, earlier(before_ns, pause_ns), earlier(after_ns, pause_ns))
             self.rig.put("spale_tags", name, moved)
-        for source in list(libbpf.map_keys(self._buckets, _abi.MAPS["spale_buckets"].key_size)):
-            full_ns = int.from_bytes(self.rig.get("spale_buckets", source) or b"", "little")
-            self.rig.put("spale_buckets", source, earlier(full_ns, pause_ns).to_bytes(8, "little"))
+        for source, value in self.rig.items("spale_buckets").items():
+            full_ns = earlier(int.from_bytes(value, sys.byteorder), pause_ns)
+            self.rig.put("spale_buckets", source, full_ns.to_bytes(8, sys.byteorder))
 
     def builds(self, frame: bytes) -> bool:
         """Return whether BPF_PROG_TEST_RUN can make it."""

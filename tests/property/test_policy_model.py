@@ -19,7 +19,7 @@ from machine import Entry
 from players import Kernel, Native
 from rig import Rig
 from scenes import Scene
-from troupe import Troupe
+from troupe import DifferenceError, Troupe
 
 from spale_bpf._abi import Reason
 
@@ -75,10 +75,15 @@ def play_many(troupes: list[Troupe], shard: int, *, exact: bool) -> None:
     played, number = 0, 0
     while played < PACKETS // SHARDS:
         number += 1
-        random = Random(f"{SEED} {shard} {number}")  # noqa: S311 - a test's
-        played += play(troupes, scenes.scene(random, packets=PACKETS_PER_SCENE, exact=exact))
-    met = [{reason.name for reason in troupe.reasons} for troupe in troupes]
-    assert met == [{reason.name for reason in Reason} - NOT_MODELLED] * len(troupes)
+        seed = f"{SEED} {shard} {number}"
+        scene = scenes.scene(Random(seed), packets=PACKETS_PER_SCENE, exact=exact)  # noqa: S311 - a test's
+        try:
+            played += play(troupes, scene)
+        except DifferenceError as error:
+            error.add_note(f"in the scene of Random({seed!r})")
+            raise
+    met = {reason.name for troupe in troupes for reason in troupe.reasons}
+    assert met == {reason.name for reason in Reason} - NOT_MODELLED
 
 
 @pytest.mark.kernel

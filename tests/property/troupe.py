@@ -35,7 +35,7 @@ class Troupe:
     def __init__(self, players: list[Player], *, ethernet: bool) -> None:
         """Let `players` be compared with the model."""
         self.players = players
-        self._ethernet = ethernet
+        self.ethernet = ethernet
         self.reasons: set[Reason] = set()
         """What the model has ever answered, so that a test can see that nothing is left out."""
 
@@ -70,8 +70,8 @@ class Troupe:
     def _compare(
         self, frame: bytes, model: Policy, now_ns: int, counted: dict[Player, dict[Reason, int]]
     ) -> None:
-        data, ethertype = (frame, number(frame[12:14])) if self._ethernet else bare(frame)
-        if self._ethernet:
+        data, ethertype = (frame, number(frame[12:14])) if self.ethernet else bare(frame)
+        if self.ethernet:
             passes, reason = model.frame(frame, IFINDEX, now_ns)
         else:
             passes, reason = model.packet(ethertype, data, IFINDEX, now_ns)

@@ -23,6 +23,9 @@ from spale_core.testing import FakeDataplane
 FAILING = "SPALE_TEST_FAILING"
 """In the environment: the name of the method that fails."""
 
+SWEEPS = {"counters", "ensure", "installed", "sessions", "change_sessions", "end_sessions", "set_session_counts"}
+"""What is done every few seconds: no entry in the diary."""
+
 DIARY = "SPALE_TEST_DIARY"
 """In the environment: where to write."""
 
@@ -41,7 +44,7 @@ class PaperDataplane:
         def call(*arguments):
             if name == os.environ.get(FAILING):
                 raise DataplaneError(f"{name} fails, as it was told to")
-            if name not in {"counters", "installed"}:
+            if name not in SWEEPS:
                 arguments = tuple(list(argument) for argument in arguments)
                 words = [name, *(sorted(map(str, argument)) for argument in arguments)]
                 with Path(os.environ[DIARY]).open("a") as diary:

@@ -10,7 +10,7 @@ import enum
 from struct import Struct
 from typing import Final, NamedTuple
 
-ABI_VERSION: Final = 1
+ABI_VERSION: Final = 2
 SPA_LEN: Final = 128
 SPA_TAG_LEN: Final = 8
 SPA_MAC_LEN: Final = 8
@@ -18,6 +18,8 @@ SPA_BODY_LEN: Final = 112
 MAX_EXTENSIONS: Final = 8
 MAX_VLANS: Final = 2
 ALLOW_FAMILY_BITS: Final = 32
+SESSIONS_PER_PAIR: Final = 64
+CLOSING_S: Final = 120
 
 
 class Flag(enum.IntFlag):
@@ -25,6 +27,7 @@ class Flag(enum.IntFlag):
 
     LOG_ONLY = 1
     ALWAYS_ALLOW = 2
+    RELEASED = 4
 
 
 class Service(enum.IntFlag):
@@ -43,6 +46,8 @@ class Reason(enum.IntEnum):
     PASS_LIVE = 2
     PASS_GRACE = 3
     PASS_SPA = 4
+    PASS_SESSION = 5
+    UNTRACKED = 6
     NO_GRANT = 8
     GRANT_DEAD = 9
     GRANT_GRACE = 10
@@ -63,20 +68,22 @@ class Reason(enum.IntEnum):
     INTERNAL = 25
 
 
+REASON_FIRST_COUNTED: Final = 6
 REASON_FIRST_DROP: Final = 8
 REASON_COUNT: Final = 26
 
 
 class Settings(NamedTuple):
-    """spale_settings: 24 bytes."""
+    """spale_settings: 32 bytes."""
 
     abi_version: int  # u32 at 0
     flags: int  # u32 at 4
     bucket_cost_ns: int  # u64 at 8
     bucket_depth_ns: int  # u64 at 16
+    session_ns: int  # u64 at 24
 
 
-SETTINGS: Final = Struct("=IIQQ")
+SETTINGS: Final = Struct("=IIQQQ")
 
 
 class GrantKey(NamedTuple):
@@ -100,6 +107,35 @@ class Grant(NamedTuple):
 
 
 GRANT: Final = Struct("=QQQQ")
+
+
+class SessionState(enum.IntEnum):
+    """spale_session_state."""
+
+    OPEN = 1
+    CLOSING = 2
+
+
+class SessionKey(NamedTuple):
+    """spale_session_key: 40 bytes."""
+
+    peer: bytes  # 20 bytes at 0
+    destination: bytes  # 16 bytes at 20
+    source_port: int  # u16 at 36
+
+
+SESSION_KEY: Final = Struct("=20s16sH2x")
+
+
+class Session(NamedTuple):
+    """spale_session: 24 bytes."""
+
+    opened_ns: int  # u64 at 0
+    last_ns: int  # u64 at 8
+    state: int  # u32 at 16
+
+
+SESSION: Final = Struct("=QQI4x")
 
 
 class AllowKey(NamedTuple):
@@ -128,7 +164,7 @@ TAG: Final = Struct("=QQQQ")
 class Counter(NamedTuple):
     """spale_counter: 24 bytes."""
 
-    count: int  # u64 at 0
+    packets: int  # u64 at 0
     last_source: bytes  # 16 bytes at 8
 
 
@@ -146,13 +182,15 @@ class MapShape(NamedTuple):
 
 
 MAPS: Final = {
-    "spale_settings": MapShape(2, 4, 24, 1, 0),
+    "spale_settings": MapShape(2, 4, 32, 1, 0),
     "spale_services": MapShape(2, 4, 4, 65536, 0),
     "spale_grants": MapShape(1, 20, 32, 65536, 0),
+    "spale_sessions": MapShape(1, 40, 24, 65536, 0),
+    "spale_session_counts": MapShape(1, 20, 4, 65536, 0),
     "spale_allow": MapShape(11, 24, 1, 65536, 1),
     "spale_tags": MapShape(1, 8, 32, 1024, 0),
     "spale_seen_macs": MapShape(9, 8, 1, 65536, 0),
     "spale_buckets": MapShape(9, 16, 8, 16384, 0),
     "spale_counters": MapShape(6, 4, 24, 26, 0),
-    "spale_scratch": MapShape(6, 4, 40, 1, 0),
+    "spale_scratch": MapShape(6, 4, 60, 1, 0),
 }

@@ -3,26 +3,42 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from ipaddress import IPv4Network, IPv6Address
 from typing import TYPE_CHECKING
 
 from spale_bpf import _abi
-from spale_core.model import NEVER_NS, Counter, Grant, Protocol, Reason, Service, Source
+from spale_core.model import (
+    NEVER_NS,
+    Counter,
+    Grant,
+    Protocol,
+    Reason,
+    Service,
+    Session,
+    SessionState,
+    Source,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from spale_core.model import KernelTag, Network
+    from spale_core.model import Address, Connection, KernelTag, Network
 
 ALLOWED = b"\x01"
 """The value of a prefix in the trie; only that it is there counts."""
 
 _INDEX = struct.Struct("=I")
+_STATES = {SessionState.OPEN: _abi.SessionState.OPEN, SessionState.CLOSING: _abi.SessionState.CLOSING}
+_STATES_BY_NUMBER = {int(number): state for state, number in _STATES.items()}
 _SERVICES = {Protocol.TCP: _abi.Service.TCP, Protocol.UDP: _abi.Service.UDP}
 
 _SCOPE = slice(4, 8)
 """Where a link-local address, whose bytes 2 to 7 are zero on the wire, carries its interface's index."""
+
+_REMEMBERED = 1 << 14
+"""How many decoded keys are kept: a sweep meets the same ones every few seconds."""
 
 _MAPPED_BITS = 96
 _SECOND_NS = 1_000_000_000
@@ -49,15 +65,19 @@ def source_of(packed: bytes) -> Source:
     return Source.unpack(plain, int.from_bytes(packed[_SCOPE], "big"))
 
 
-def settings(*, rate: int, burst: int, log_only: bool, always_allow: bool) -> bytes:
-    """Return `struct spale_settings`; `rate` is tokens per second (0: no limit), `burst` the depth."""
+def settings(*, rate: int, burst: int, log_only: bool, always_allow: bool, session_s: int) -> bytes:
+    """Return `struct spale_settings`; `rate` is tokens per second (0: no limit), `burst` the depth.
+
+    `session_s` is how many seconds an OPEN session may be silent (0: none is tracked).
+    """
     flags = _abi.Flag(0)
     if log_only:
         flags |= _abi.Flag.LOG_ONLY
     if always_allow:
         flags |= _abi.Flag.ALWAYS_ALLOW
     cost_ns = _SECOND_NS // rate if rate else 0
-    return _abi.SETTINGS.pack(_abi.ABI_VERSION, flags, cost_ns, burst * cost_ns)
+    session_ns = session_s * _SECOND_NS
+    return _abi.SETTINGS.pack(_abi.ABI_VERSION, flags, cost_ns, burst * cost_ns, session_ns)
 
 
 def service_bits(services: Iterable[Service], spa_port: int) -> dict[int, int]:
@@ -73,6 +93,13 @@ def grant_key(source: Source, service: Service) -> bytes:
     return _abi.GRANT_KEY.pack(address(source), service.protocol, service.port)
 
 
+@functools.lru_cache(maxsize=_REMEMBERED)
+def pair(key: bytes) -> tuple[Source, Service]:
+    """Return the source and service that a `struct spale_grant_key` stands for."""
+    packed = _abi.GrantKey(*_abi.GRANT_KEY.unpack(key))
+    return source_of(packed.source), Service(Protocol(packed.protocol), packed.port)
+
+
 def grant_value(grant: Grant) -> bytes:
     """Return `struct spale_grant`; the model's NEVER_NS is the kernel's SPALE_NEVER."""
     return _abi.GRANT.pack(grant.last_ns, grant.idle_ns, grant.grace_ns, grant.end_ns)
@@ -80,9 +107,44 @@ def grant_value(grant: Grant) -> bytes:
 
 def grant(key: bytes, value: bytes) -> Grant:
     """Return the grant that a key and a value of the grants map stand for."""
-    packed = _abi.GrantKey(*_abi.GRANT_KEY.unpack(key))
-    service = Service(Protocol(packed.protocol), packed.port)
-    return Grant(source_of(packed.source), service, *_abi.GRANT.unpack(value))
+    return Grant(*pair(key), *_abi.GRANT.unpack(value))
+
+
+def session_key(connection: Connection) -> bytes:
+    """Return `struct spale_session_key`; the destination is the packet's, without an interface."""
+    peer = grant_key(connection.source, connection.service)
+    return _abi.SESSION_KEY.pack(peer, Source(connection.destination).packed, connection.source_port)
+
+
+def session_value(session: Session) -> bytes:
+    """Return `struct spale_session`."""
+    return _abi.SESSION.pack(session.opened_ns, session.last_ns, _STATES[session.state])
+
+
+def opened_ns(value: bytes) -> int:
+    """Return when the session of this value was opened or restarted."""
+    return _abi.Session(*_abi.SESSION.unpack(value)).opened_ns
+
+
+def is_same_session(value: bytes, other: bytes) -> bool:
+    """Tell whether two values of one connection differ in nothing but their last packet."""
+    one, two = (_abi.Session(*_abi.SESSION.unpack(each)) for each in (value, other))
+    return (one.opened_ns, one.state) == (two.opened_ns, two.state)
+
+
+def session(key: bytes, value: bytes) -> Session:
+    """Return the session that a key and a value of the sessions map stand for."""
+    peer, destination, source_port = _abi.SESSION_KEY.unpack(key)
+    source, service = pair(peer)
+    opened_ns, last_ns, state = _abi.SESSION.unpack(value)
+    return Session(
+        source, service, _address(destination), source_port, opened_ns, last_ns, _STATES_BY_NUMBER[state]
+    )
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _address(packed: bytes) -> Address:
+    return Source.unpack(packed).address
 
 
 def allow_key(prefix: Network) -> bytes:
@@ -99,9 +161,9 @@ def tag_value(tag: KernelTag) -> bytes:
     return _abi.TAG.pack(k0, k1, tag.not_before_ns, min(tag.not_after_ns, NEVER_NS))
 
 
-def drops() -> dict[int, Reason]:
-    """Return the model's reasons for drops by their index in the counters map."""
-    first = _abi.REASON_FIRST_DROP
+def counted() -> dict[int, Reason]:
+    """Return the model's reasons, those that are counted, by their index in the counters map."""
+    first = _abi.REASON_FIRST_COUNTED
     return {reason: Reason[reason.name] for reason in _abi.Reason if reason >= first}
 
 

@@ -12,22 +12,33 @@ from spale_bpf import interface as interfaces
 from spale_bpf import libbpf, removal
 from spale_bpf.maps import PolicyMaps
 from spale_bpf.ownership import is_ours
+from spale_bpf.refusals import explained
+from spale_bpf.release import Release
+from spale_bpf.session_maps import SessionMaps
 from spale_bpf.takeover import Takeover
+from spale_bpf.watch import Watch, Watched
 from spale_core.errors import DataplaneError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from spale_bpf.interface import Interface
-    from spale_core.interfaces import DataplaneSettings
-    from spale_core.model import Attachment, Counter, Grant, KernelTag, Network, Reason, Service, Source
+    from spale_core.interfaces import DataplaneSettings, Loss
+    from spale_core.model import (
+        Attachment,
+        Counter,
+        Grant,
+        KernelTag,
+        Network,
+        Reason,
+        Service,
+        Session,
+        Source,
+    )
 
 
-class Hook(Protocol):
-    """One way to hang a program on an interface."""
-
-    program_ids: frozenset[int]
-    """The programs that it may hang there."""
+class Hook(Watched, Protocol):
+    """One way to hang a program on an interface, and to see to it that it stays there."""
 
     def attach(self, interface: Interface, takeover: Takeover) -> Attachment:
         """Hang the right one there, in place of one of ours that hangs the same way.
@@ -44,7 +55,8 @@ class BpfDataplane:
         self._object = loaded
         self._hook = hook
         self._maps = PolicyMaps(loaded.map_fd, settings)
-        self._attached: list[Interface] = []
+        self._sessions = SessionMaps(loaded.map_fd)
+        self._watch = Watch(hook, Release(loaded.map_fd("spale_settings")).is_on)
 
     def set_services(self, services: Iterable[Service]) -> None:
         """Protect exactly `services`."""
@@ -70,8 +82,28 @@ class BpfDataplane:
         """Return the grants in the kernel."""
         return self._maps.installed()
 
+    def sessions(self) -> Iterable[Session]:
+        """Return the sessions in the kernel."""
+        return self._sessions.sessions()
+
+    def put_sessions(self, sessions: Sequence[Session]) -> None:
+        """Install or replace `sessions`, all or none."""
+        self._sessions.put_sessions(sessions)
+
+    def change_sessions(self, changes: Iterable[tuple[Session, Session]]) -> None:
+        """Put the second of each pair in the place of the first, if that is there and was not restarted."""
+        self._sessions.change_sessions(changes)
+
+    def end_sessions(self, sessions: Iterable[Session]) -> None:
+        """Remove `sessions`, but none that was restarted since."""
+        self._sessions.end_sessions(sessions)
+
+    def set_session_counts(self, counts: Mapping[tuple[Source, Service], int]) -> None:
+        """Say how many sessions each source and service holds."""
+        self._sessions.set_session_counts(counts)
+
     def counters(self) -> Mapping[Reason, Counter]:
-        """Return the drops by reason."""
+        """Return what was counted, by reason."""
         return self._maps.counters()
 
     def attach(self, names: Sequence[str]) -> list[Attachment]:
@@ -79,17 +111,22 @@ class BpfDataplane:
         wanted = [interfaces.find(name) for name in dict.fromkeys(names)]
         with Takeover() as takeover:
             attachments = [self._attach_one(interface, takeover) for interface in wanted]
-        self._attached += wanted
+        self._watch.guard(wanted, attachments)
         return attachments
+
+    def ensure(self) -> list[Loss]:
+        """Read back every attachment, put back what is lost, and return what was not as it should be."""
+        return self._watch.look()
 
     def detach(self) -> None:
         """Take our program off every interface that `attach` put it on; this opens the ports.
 
         What a later start has put in its place is not for us to remove.
         """
-        while self._attached:
-            removal.remove_if_there(self._attached[-1], self._hook.program_ids.__contains__)
-            self._attached.pop()
+        guarded = self._watch.guarded
+        while guarded:
+            removal.remove_if_there(guarded[-1].interface, self._hook.program_ids.__contains__)
+            guarded.pop()
 
     def _attach_one(self, interface: Interface, takeover: Takeover) -> Attachment:
         """Attach, then remove what else of ours is there: another way of hanging, or another enforcer."""
@@ -97,7 +134,7 @@ class BpfDataplane:
             attachment = self._hook.attach(interface, takeover)
             removed = removal.remove(interface, takeover, self._is_older)
         except libbpf.LibbpfError as error:
-            raise error.on(interface.name) from error
+            raise explained(error, interface) from error
         return evolve(attachment, replaced=attachment.replaced or bool(removed))
 
     def _is_older(self, program_id: int) -> bool:
@@ -118,6 +155,8 @@ def open_object(name: str, settings: DataplaneSettings) -> libbpf.Object:
         raise DataplaneError(message) from error
     opened = libbpf.Object.open(content, name)
     opened.set_max_entries("spale_grants", settings.max_grants)
+    opened.set_max_entries("spale_sessions", settings.max_sessions)
+    opened.set_max_entries("spale_session_counts", settings.max_sessions)
     opened.set_max_entries("spale_buckets", settings.max_sources)
     opened.set_max_entries("spale_tags", settings.max_tags)
     return opened

@@ -75,6 +75,17 @@ def find_all() -> list[Interface]:
     return [interface for interface in found if interface is not None]
 
 
+def again(interface: Interface) -> Interface | None:
+    """Return what has the interface's name by now; else what has its number, renamed; None if it is gone."""
+    found = _look_up(interface.name)
+    if found is not None:
+        return found
+    try:
+        return _look_up(socket.if_indextoname(interface.index))
+    except OSError:
+        return None
+
+
 def _look_up(name: str) -> Interface | None:
     try:
         index = socket.if_nametoindex(name)

@@ -143,12 +143,12 @@ class PolicyMaps:
         return [codec.grant(key, value) for key, value in dict(items).items()]
 
     def counters(self) -> dict[Reason, Counter]:
-        """Return the drops by reason, summed over the CPUs.
+        """Return what was counted by reason, summed over the CPUs.
 
         The last source is that of a CPU on which the reason occurred since the previous call, if any.
         """
         found = {}
-        for number, reason in codec.drops().items():
+        for number, reason in codec.counted().items():
             seen = self._counted.setdefault(reason, _CpuCounter())
             cpus = [codec.counter(value) for value in self._counter_values(number)]
             for cpu, before in zip(cpus, seen.counts or [0] * len(cpus), strict=True):
@@ -169,5 +169,6 @@ class PolicyMaps:
             burst=self._settings.burst,
             log_only=self._settings.log_only,
             always_allow=always_allow,
+            session_s=self._settings.session_s,
         )
         libbpf.map_update(self._settings_fd, codec.index(0), value)

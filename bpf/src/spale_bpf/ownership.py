@@ -29,7 +29,24 @@ def program_name(program_id: int) -> str | None:
         os.close(descriptor)
 
 
+def describe(program_id: int) -> str:
+    """Return a program's name, where the kernel tells it to us, and id, for the log. Raise nothing."""
+    try:
+        name = program_name(program_id)
+    except libbpf.LibbpfError:
+        name = None
+    return f"{name} (program {program_id})" if name else f"program {program_id}"
+
+
 def is_ours(program_id: int) -> bool:
     """Return whether a loaded program is ours or the original's, by its name. Raise LibbpfError."""
     name = program_name(program_id)
     return name is not None and name.startswith(_OUR_NAMES)
+
+
+def is_known_as_ours(program_id: int) -> bool:
+    """Return whether a loaded program is ours, no if the kernel does not tell its name. Raise nothing."""
+    try:
+        return is_ours(program_id)
+    except libbpf.LibbpfError:
+        return False

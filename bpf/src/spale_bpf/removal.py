@@ -6,12 +6,13 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
 from spale_bpf import interface as interfaces
 from spale_bpf import libbpf
 from spale_bpf.filters import bpf_filters
 from spale_bpf.ownership import is_ours
+from spale_bpf.programs import find_xdp, has_tcx, program_ids
+from spale_bpf.refusals import explained
+from spale_bpf.release import announce
 from spale_bpf.takeover import Takeover
 from spale_core.model import Attachment, AttachMode
 
@@ -30,35 +31,6 @@ XDP_FLAGS = {
     AttachMode.XDP_NATIVE: libbpf.XDP_FLAGS_DRV_MODE,
     AttachMode.XDP_GENERIC: libbpf.XDP_FLAGS_SKB_MODE,
 }
-
-
-@frozen
-class XdpProgram:
-    """A program that hangs on an interface by XDP."""
-
-    program_id: int
-    mode: AttachMode
-
-
-def has_tcx(interface: Interface) -> bool:
-    """Return whether this kernel has TCX. Raise LibbpfError."""
-    try:
-        libbpf.prog_query(interface.index)
-    except libbpf.LibbpfError as error:
-        if error.number == errno.EINVAL:
-            return False
-        raise
-    return True
-
-
-def find_xdp(interface: Interface, chosen: Chosen) -> XdpProgram | None:
-    """Return the XDP program whose id is `chosen`, if it is there. Raise LibbpfError."""
-    programs = libbpf.xdp_query(interface.index)
-    modes = ((programs.native, AttachMode.XDP_NATIVE), (programs.generic, AttachMode.XDP_GENERIC))
-    for program_id, mode in modes:
-        if program_id and chosen(program_id):
-            return XdpProgram(program_id, mode)
-    return None
 
 
 def from_chain(interface: Interface, takeover: Takeover, chosen: Chosen) -> list[AttachMode]:
@@ -115,12 +87,13 @@ def remove(
 def remove_ours(removers: Sequence[Remover], names: Sequence[str] | None) -> list[Attachment]:
     """Remove our programs, whoever attached them, from the named interfaces or, for None, from all.
 
-    Raise DataplaneError, such as for a name that this network namespace does not have.
+    A daemon that runs is told, so that it does not put them back. Raise DataplaneError, such as for a name
+    that this network namespace does not have.
     """
     chosen = interfaces.find_all() if names is None else [interfaces.find(name) for name in names]
     removed = []
     for interface in chosen:
-        modes = remove_if_there(interface, is_ours, removers)
+        modes = remove_if_there(interface, is_ours, removers, announce)
         removed += [Attachment(interface.name, interface.index, mode) for mode in modes]
     return removed
 
@@ -129,15 +102,18 @@ def remove_if_there(
     interface: Interface,
     chosen: Chosen,
     removers: Iterable[Remover] = EVERYWHERE,
+    before: Callable[[int], None] = lambda _: None,
 ) -> list[AttachMode]:
     """Remove the chosen programs, all or none, from an interface that may have gone away meanwhile.
 
-    Return how each hung. Raise DataplaneError.
+    Call ``before(id)`` for each of them first. Return how each hung. Raise DataplaneError.
     """
     try:
+        for program_id in filter(chosen, program_ids(interface)):
+            before(program_id)
         with Takeover() as takeover:
             return remove(interface, takeover, chosen, removers)
     except libbpf.LibbpfError as error:
         if error.number == errno.ENODEV:
             return []
-        raise error.on(interface.name) from error
+        raise explained(error, interface) from error

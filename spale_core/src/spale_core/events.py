@@ -81,6 +81,40 @@ class Detached(Event):
 
 
 @frozen(kw_only=True)
+class AttachmentLost(Event):
+    """Somebody else removed our program from an interface, or got before it; `found` is what was there.
+
+    `count` is how often that has happened to this interface; `note` says why it could not be put back.
+    """
+
+    word: ClassVar[str] = "attachment_lost"
+    level: ClassVar[Level] = Level.WARNING
+
+    interface: str
+    found: str
+    put_back: bool
+    count: int
+    note: str | None = None
+
+
+@frozen(kw_only=True)
+class AttachmentMissing(AttachmentLost):
+    """The same, and it could not be put back: the ports may be open."""
+
+    level: ClassVar[Level] = Level.ERROR
+
+
+@frozen(kw_only=True)
+class AttachmentBack(Event):
+    """What could not be put back is in order again, by somebody else's doing."""
+
+    word: ClassVar[str] = "attachment_back"
+    level: ClassVar[Level] = Level.NOTICE
+
+    interface: str
+
+
+@frozen(kw_only=True)
 class Grants(Event):
     """A knock was honoured; windows in seconds, -1 never ends."""
 

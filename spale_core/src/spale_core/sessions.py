@@ -14,14 +14,16 @@ from attrs import evolve, frozen
 from spale_core.model import NEVER_NS, Session, SessionState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Iterable, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from spale_core.holdings import Pair
     from spale_core.model import Connection, Grant, Service
 
+    Change = tuple[Session, Session]
+    """A session as it is, and as it should be."""
+
 CROWD: Final = 32
-"""From so many sessions of one source and service on, old ones that no host has ever confirmed must go."""
+"""From so many sessions of one source and service on, old ones that the host never had must go."""
 
 CROWD_AGE_NS: Final = 60 * 10**9
 """How old they must be for that, in nanoseconds."""
@@ -34,14 +36,14 @@ _ADOPTED_NS = 0
 
 @frozen
 class View:
-    """What a sweep looks at; all of it was read at about `now_ns` or later.
+    """What a sweep looks at; all of it was read at `now_ns` or a little later.
 
-    `host` has the connections that end on this host, None if it would not tell; `live` are the sources and
+    `host` has the connections that end on this host, None if it would not tell; `live` has the sources and
     services whose grant is LIVE, `services` what is protected.
     """
 
     sessions: Iterable[Session]
-    host: AbstractSet[Connection] | None
+    host: Container[Connection] | None
     live: Container[Pair]
     services: Container[Service]
     now_ns: int
@@ -49,9 +51,9 @@ class View:
 
 @frozen
 class Orders:
-    """What a sweep wants: sessions as they are and as they should be, those to end, and how many stay."""
+    """What a sweep wants: sessions to change, sessions to end, and how many of each pair are left."""
 
-    changes: Sequence[tuple[Session, Session]]
+    changes: Sequence[Change]
     ended: Sequence[Session]
     counts: Mapping[Pair, int]
 
@@ -62,87 +64,82 @@ class Sessions:
     def __init__(self, session_ns: int) -> None:
         """Let an OPEN session be silent for `session_ns` nanoseconds."""
         self._session_ns = session_ns
-        self._confirmed: dict[Connection, int] = {}
+        self._had: dict[Connection, int] = {}
 
     def sweep(self, view: View) -> Orders:
-        """Judge all sessions of `view`."""
+        """Judge the sessions of `view`."""
         ended: list[Session] = []
-        staying: dict[Pair, list[tuple[Session, Session]]] = {}
-        confirmed: dict[Connection, int] = {}
+        staying: dict[Pair, list[Change]] = {}
+        had: dict[Connection, int] = {}
         for session in view.sessions:
             connection = session.connection
-            pair = session.source, session.service
-            was_there = self._was_confirmed(connection, session)
-            judged = self._judge(session, connection, view, was_there=was_there)
-            if judged is None:
+            is_there = view.host is not None and connection in view.host
+            was_there = self._was_there(connection, session)
+            compared = self._compare(session, view, is_there=is_there, was_there=was_there)
+            if self._is_over(compared, view):
                 ended.append(session)
                 continue
-            if was_there or (view.host is not None and connection in view.host):
-                confirmed[connection] = session.opened_ns
-            staying.setdefault(pair, []).append((session, judged))
-        self._confirmed = confirmed
-        changes = [
-            change
-            for pair, held in staying.items()
-            for change in self._settle(held, view.now_ns, is_live=pair in view.live)
-            if change[0] != change[1]
-        ]
+            if is_there or was_there:
+                had[connection] = session.opened_ns
+            staying.setdefault((session.source, session.service), []).append((session, compared))
+        self._had = had
+        changes: list[Change] = []
+        for pair, held in staying.items():
+            thinned = self._thin(held, view.now_ns) if len(held) >= CROWD else held
+            renewed = _renew(thinned, view.now_ns) if pair in view.live else thinned
+            changes += [change for change in renewed if change[0] != change[1]]
         return Orders(changes, ended, {pair: len(held) for pair, held in staying.items()})
 
-    def _was_confirmed(self, connection: Connection, session: Session) -> bool:
-        """Tell whether the host has had `connection` since its last SYN; what was adopted came from there."""
-        return session.opened_ns in (_ADOPTED_NS, self._confirmed.get(connection))
+    def _was_there(self, connection: Connection, session: Session) -> bool:
+        """Tell whether the host has had `connection` since its SYN; what was adopted came from there."""
+        return session.opened_ns in (_ADOPTED_NS, self._had.get(connection))
 
-    def _judge(
-        self, session: Session, connection: Connection, view: View, *, was_there: bool
-    ) -> Session | None:
-        """Return `session` as it is after a look at the host, None if it is over."""
-        # Judged first as well: what is over already must not live up once more as CLOSING.
-        if session.state is SessionState.OPEN and self._is_over(session, view):
-            return None
-        compared = _compare(session, connection, view, was_there=was_there)
-        return None if self._is_over(compared, view) else compared
+    def _compare(self, session: Session, view: View, *, is_there: bool, was_there: bool) -> Session:
+        """Return `session` after a look at the host: OPEN if it is there, CLOSING if it is there no more."""
+        if is_there and session.state is SessionState.CLOSING:
+            return evolve(session, state=SessionState.OPEN)
+        is_gone = view.host is not None and was_there and not is_there
+        # What is over already must not live on as CLOSING.
+        if is_gone and session.state is SessionState.OPEN and not self._is_over(session, view):
+            return _closed(session, view.now_ns)
+        return session
 
     def _is_over(self, session: Session, view: View) -> bool:
         if session.service not in view.services:
             return True
         window_ns = CLOSING_NS if session.state is SessionState.CLOSING else self._session_ns
-        if view.now_ns - session.last_ns <= window_ns:
-            return False
-        return (session.source, session.service) not in view.live
+        silent = view.now_ns - session.last_ns > window_ns
+        return silent and (session.source, session.service) not in view.live
 
-    def _settle(
-        self, held: list[tuple[Session, Session]], now_ns: int, *, is_live: bool
-    ) -> list[tuple[Session, Session]]:
-        """Close what is too much for one source and service, and renew the rest under a LIVE grant."""
-        settled = self._thin(held, now_ns) if len(held) >= CROWD else held
-        if not is_live:
-            return settled
-        return [
-            (before, evolve(after, last_ns=max(after.last_ns, now_ns)))
-            if after.state is SessionState.OPEN
-            else (before, after)
-            for before, after in settled
-        ]
-
-    def _thin(self, held: list[tuple[Session, Session]], now_ns: int) -> list[tuple[Session, Session]]:
-        """Close the oldest of those that the host never had, until fewer than `CROWD` are open."""
+    def _thin(self, held: Sequence[Change], now_ns: int) -> Sequence[Change]:
+        """Close the oldest of those that the host never had, until fewer than `CROWD` are OPEN."""
         opened = [after for _, after in held if after.state is SessionState.OPEN]
-        stale = sorted(
-            (
-                session
-                for session in opened
-                if not self._was_confirmed(session.connection, session)
-                and now_ns - session.opened_ns > CROWD_AGE_NS
-            ),
-            key=lambda session: session.opened_ns,
-        )
+        strange = [
+            session
+            for session in sorted(opened, key=lambda session: session.opened_ns)
+            if now_ns - session.opened_ns > CROWD_AGE_NS and not self._was_there(session.connection, session)
+        ]
         surplus = max(0, len(opened) - CROWD + 1)
-        closing = {session.connection for session in stale[:surplus]}
+        closing = {session.connection for session in strange[:surplus]}
         return [
             (before, _closed(after, now_ns) if after.connection in closing else after)
             for before, after in held
         ]
+
+
+def _renew(held: Iterable[Change], now_ns: int) -> list[Change]:
+    """Let the silence of what is OPEN begin now: its packets come by the grant, and leave no trace in it."""
+    return [
+        (before, evolve(after, last_ns=max(after.last_ns, now_ns)))
+        if after.state is SessionState.OPEN
+        else (before, after)
+        for before, after in held
+    ]
+
+
+def _closed(session: Session, now_ns: int) -> Session:
+    """Return `session` CLOSING: what is under way may still come, for as long as after a FIN."""
+    return evolve(session, state=SessionState.CLOSING, last_ns=max(session.last_ns, now_ns))
 
 
 def adopted(connections: Iterable[Connection], now_ns: int, room: int) -> tuple[list[Session], int]:
@@ -155,28 +152,10 @@ def adopted(connections: Iterable[Connection], now_ns: int, room: int) -> tuple[
     return sessions, len(outside) - len(sessions)
 
 
-def live_pairs(grants: Collection[Grant], now_ns: int) -> set[Pair]:
+def live_pairs(grants: Iterable[Grant], now_ns: int) -> set[Pair]:
     """Return the sources and services of those `grants` that are LIVE at `now_ns`."""
     return {
         (grant.source, grant.service)
         for grant in grants
-        if now_ns - grant.last_ns <= grant.idle_ns
-        and (grant.end_ns == NEVER_NS or now_ns < grant.end_ns)
+        if now_ns - grant.last_ns <= grant.idle_ns and (grant.end_ns == NEVER_NS or now_ns < grant.end_ns)
     }
-
-
-def _compare(session: Session, connection: Connection, view: View, *, was_there: bool) -> Session:
-    """Return `session` after a look at the host: OPEN if it is there, CLOSING if it is there no more."""
-    if view.host is None:
-        return session
-    is_there = connection in view.host
-    if is_there and session.state is SessionState.CLOSING:
-        return evolve(session, state=SessionState.OPEN)
-    if was_there and not is_there and session.state is SessionState.OPEN:
-        return _closed(session, view.now_ns)
-    return session
-
-
-def _closed(session: Session, now_ns: int) -> Session:
-    """Return `session` CLOSING: what is under way may still come, for as long as after a FIN."""
-    return evolve(session, state=SessionState.CLOSING, last_ns=max(session.last_ns, now_ns))

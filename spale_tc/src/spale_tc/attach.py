@@ -5,17 +5,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spale_bpf import libbpf
 from spale_bpf.dataplane import BpfDataplane, open_object
-from spale_bpf.removal import from_chain, from_filters, has_tcx, remove_ours
+from spale_bpf.programs import has_tcx
+from spale_bpf.removal import from_chain, from_filters, remove_ours
 from spale_core.model import Attachment, AttachMode
 from spale_tc import clsact, tcx
+from spale_tc.twins import Twins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from spale_bpf import libbpf
     from spale_bpf.interface import Interface
     from spale_bpf.takeover import Takeover
+    from spale_bpf.watch import Finding
     from spale_core.interfaces import DataplaneSettings
 
 ETHERNET_PROGRAM = "spale_tc_eth"
@@ -25,27 +28,45 @@ LAYER3_PROGRAM = "spale_tc_l3"
 class TcHook:
     """Hangs one of two programs on an interface: one reads Ethernet headers, one has none to read."""
 
-    def __init__(
-        self,
-        ethernet_fd: int,
-        layer3_fd: int,
-        use_tcx: Callable[[Interface], bool],
-    ) -> None:
-        """Take the descriptors of both programs; `use_tcx` decides between TCX and clsact."""
-        self._ethernet_fd = ethernet_fd
-        self._layer3_fd = layer3_fd
+    def __init__(self, ethernet: Twins, layer3: Twins, use_tcx: Callable[[Interface], bool]) -> None:
+        """Take both programs; `use_tcx` decides between TCX and clsact."""
+        self._ethernet = ethernet
+        self._layer3 = layer3
         self._use_tcx = use_tcx
-        self.program_ids = frozenset(libbpf.prog_info(fd).id for fd in (ethernet_fd, layer3_fd))
+
+    @property
+    def program_ids(self) -> frozenset[int]:
+        """Return the programs that it may hang there."""
+        return self._ethernet.ids | self._layer3.ids
 
     def attach(self, interface: Interface, takeover: Takeover) -> Attachment:
         """Hang the right program there, before all others where that can be had. Raise DataplaneError."""
-        fd = self._ethernet_fd if interface.has_ethernet_header else self._layer3_fd
+        fd = self._program(interface).first_fd
         if self._use_tcx(interface):
             replaced = tcx.attach(fd, interface, takeover)
             return Attachment(interface.name, interface.index, AttachMode.TCX, replaced)
         replaced = clsact.attach(fd, interface, takeover)
-        note = "" if clsact.is_first(interface) else "another TC filter runs before ours"
-        return Attachment(interface.name, interface.index, AttachMode.CLSACT, replaced, note)
+        if clsact.look(interface, self.program_ids) is not None:
+            clsact.put_first(fd, self.program_ids, interface)
+        return Attachment(interface.name, interface.index, AttachMode.CLSACT, replaced)
+
+    def look(self, interface: Interface, mode: AttachMode) -> Finding | None:
+        """Return what packets meet instead of ours, once, before all others. Raise DataplaneError."""
+        if mode is AttachMode.TCX:
+            return tcx.look(interface, self.program_ids)
+        return clsact.look(interface, self.program_ids)
+
+    def put_back(self, interface: Interface, mode: AttachMode) -> Attachment:
+        """Put the right program before all others, whether it hangs there or not. Raise DataplaneError."""
+        program = self._program(interface)
+        if mode is AttachMode.TCX:
+            tcx.put_first(program, interface)
+        else:
+            clsact.put_first(program.first_fd, program.ids, interface)
+        return Attachment(interface.name, interface.index, mode)
+
+    def _program(self, interface: Interface) -> Twins:
+        return self._ethernet if interface.has_ethernet_header else self._layer3
 
 
 def make(
@@ -56,11 +77,16 @@ def make(
     loaded = open_object("spale_tc", settings)
     try:
         loaded.load()
-        hook = TcHook(loaded.program_fd(ETHERNET_PROGRAM), loaded.program_fd(LAYER3_PROGRAM), use_tcx)
+        ethernet, layer3 = (_twins(loaded, name) for name in (ETHERNET_PROGRAM, LAYER3_PROGRAM))
+        hook = TcHook(ethernet, layer3, use_tcx)
         return BpfDataplane(loaded, settings, hook)
     except BaseException:
         loaded.close()
         raise
+
+
+def _twins(loaded: libbpf.Object, name: str) -> Twins:
+    return Twins(loaded.program_fd(name), lambda: loaded.load_twin(name))
 
 
 def detach(names: Sequence[str] | None) -> list[Attachment]:

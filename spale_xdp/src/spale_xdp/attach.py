@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING
 from spale_bpf import libbpf
 from spale_bpf.dataplane import BpfDataplane, open_object
 from spale_bpf.interface import ARPHRD_ETHER
-from spale_bpf.ownership import is_ours, program_name
-from spale_bpf.removal import XDP_FLAGS, XDP_REPLACE_SINCE, find_xdp, from_xdp, remove_ours
+from spale_bpf.ownership import describe, is_ours
+from spale_bpf.programs import find_xdp
+from spale_bpf.refusals import by_link
+from spale_bpf.removal import XDP_FLAGS, XDP_REPLACE_SINCE, from_xdp, remove_ours
+from spale_bpf.takeover import Takeover
+from spale_bpf.watch import NOTHING, Finding
 from spale_core.errors import DataplaneError
 from spale_core.model import Attachment, AttachMode
 
@@ -18,8 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from spale_bpf.interface import Interface
-    from spale_bpf.removal import XdpProgram
-    from spale_bpf.takeover import Takeover
+    from spale_bpf.programs import XdpProgram
     from spale_core.interfaces import DataplaneSettings
 
 PROGRAM = "spale_xdp"
@@ -56,11 +59,35 @@ class XdpHook:
         """
         if interface.hardware_type != ARPHRD_ETHER:
             raise DataplaneError(f"{interface.name} is no Ethernet device, which XDP needs: use tc")
-        _refuse_foreign(interface)
+        _refuse(interface, lambda program_id: not is_ours(program_id))
         ours = find_xdp(interface, is_ours)
         if ours is None:
             return self._attach_new(interface, takeover)
         return self._replace(interface, ours, takeover)
+
+    def look(self, interface: Interface, mode: AttachMode) -> Finding | None:
+        """Return what the device has instead of ours in this mode. Raise LibbpfError."""
+        programs = libbpf.xdp_query(interface.index)
+        by_mode = {AttachMode.XDP_NATIVE: programs.native, AttachMode.XDP_GENERIC: programs.generic}
+        if by_mode[mode] in self.program_ids:
+            return None
+        words = [f"{describe(number)} {each.value}" for each, number in by_mode.items() if number]
+        if programs.offloaded:
+            words.append(f"{describe(programs.offloaded)} offloaded")
+        return Finding(", ".join(words) or NOTHING, not self.program_ids.isdisjoint(by_mode.values()))
+
+    def put_back(self, interface: Interface, mode: AttachMode) -> Attachment:
+        """Hang our program on a device that has none, in the mode that it had if the driver still can.
+
+        Raise DataplaneError: somebody has hung it there in another mode, or a foreign one in its place.
+        """
+        if find_xdp(interface, self.program_ids.__contains__) is not None:
+            raise DataplaneError(
+                "another mode cannot be changed without a gap: spale detach, then start anew"
+            )
+        _refuse(interface, lambda _: True)
+        with Takeover() as takeover:
+            return self._attach_new(interface, takeover, mode)
 
     def _replace(self, interface: Interface, old: XdpProgram, takeover: Takeover) -> Attachment:
         """Replace in place: native cannot replace generic, nor the reverse, without a moment of neither."""
@@ -74,9 +101,12 @@ class XdpHook:
         note = "" if old.mode in _MODES[self._mode] else kept
         return Attachment(interface.name, interface.index, old.mode, replaced=True, note=note)
 
-    def _attach_new(self, interface: Interface, takeover: Takeover) -> Attachment:
+    def _attach_new(
+        self, interface: Interface, takeover: Takeover, former: AttachMode | None = None
+    ) -> Attachment:
+        """Hang our program where none is, in the `former` mode if that is allowed and can be."""
         refusals: list[str] = []
-        for mode in _MODES[self._mode]:
+        for mode in sorted(_MODES[self._mode], key=lambda each: each is not former):
             if self._is_bypassed(mode):
                 refusals.append(_BYPASSED)
                 continue
@@ -124,11 +154,13 @@ def detach(names: Sequence[str] | None) -> list[Attachment]:
     return remove_ours((from_xdp,), names)
 
 
-def _refuse_foreign(interface: Interface) -> None:
+def _refuse(interface: Interface, foreign: Callable[[int], bool]) -> None:
+    """Raise DataplaneError, with the remedy, if the device has a `foreign` program."""
     programs = libbpf.xdp_query(interface.index)
     for program_id in (programs.native, programs.generic, programs.offloaded):
-        if program_id and not is_ours(program_id):
+        if program_id and foreign(program_id):
+            take_off = f"take it off (ip link set dev {interface.name} xdp off)"
             raise DataplaneError(
-                f"{interface.name} has the XDP program {program_name(program_id)} (id {program_id}), which is"
-                f" not ours; take it off (ip link set dev {interface.name} xdp off), or use tc",
+                f"{interface.name} has the XDP program {describe(program_id)}, which is not ours;"
+                f" {by_link(program_id) or take_off}, or use tc",
             )

@@ -42,7 +42,7 @@ static __always_inline __u32 spale_ifindex(spale_ctx *ctx)
 
 static struct entry {
 	const void *map;
-	__u8 key[32];
+	__u8 key[40];
 	__u8 value[64];
 } entries[ENTRIES];
 
@@ -118,6 +118,8 @@ static struct native_map named(const char *name)
 	NAMED(spale_settings);
 	NAMED(spale_services);
 	NAMED(spale_grants);
+	NAMED(spale_sessions);
+	NAMED(spale_session_counts);
 	NAMED(spale_allow);
 	NAMED(spale_tags);
 	NAMED(spale_seen_macs);
@@ -139,6 +141,20 @@ int native_put(const char *name, const void *key, const void *value)
 void *native_get(const char *name, const void *key)
 {
 	return native_lookup(named(name), key);
+}
+
+/* Copy the key of a map's next element from `place` on to `key`; return the place behind it, 0 at the end. */
+unsigned native_next(const char *name, unsigned place, void *key)
+{
+	const struct native_map map = named(name);
+
+	for (; place < used; place++) {
+		if (entries[place].map == map.identity) {
+			memcpy(key, entries[place].key, map.key_size);
+			return place + 1;
+		}
+	}
+	return 0;
 }
 
 /* Return the verdict. Of the `len` bytes at `data`, `reachable` are in the linear part. */

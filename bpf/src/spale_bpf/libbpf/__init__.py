@@ -32,8 +32,11 @@ from spale_bpf.libbpf.elements import (
     map_keys,
     map_lookup,
     map_lookup_percpu,
+    map_take,
     map_update,
 )
+from spale_bpf.libbpf.links import links_of
+from spale_bpf.libbpf.mapinfo import MapInfo, map_get_fd_by_id, map_info
 from spale_bpf.libbpf.native import LibbpfError, bump_memlock, kernel_version
 from spale_bpf.libbpf.object import Object
 from spale_bpf.libbpf.program import (
@@ -56,17 +59,22 @@ __all__ = [
     "XDP_HAS_FRAGS",
     "ClsactFilter",
     "LibbpfError",
+    "MapInfo",
     "Object",
     "ProgramInfo",
     "RunResult",
     "XdpPrograms",
     "bump_memlock",
     "kernel_version",
+    "links_of",
     "map_delete",
+    "map_get_fd_by_id",
+    "map_info",
     "map_items",
     "map_keys",
     "map_lookup",
     "map_lookup_percpu",
+    "map_take",
     "map_update",
     "prog_attach",
     "prog_detach",

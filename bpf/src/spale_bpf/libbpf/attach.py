@@ -140,14 +140,15 @@ def tc_hook_destroy(ifindex: int) -> None:
     call("removal of clsact", "bpf_tc_hook_destroy", ctypes.byref(hook))
 
 
-def tc_attach(fd: int, ifindex: int, place: ClsactFilter) -> None:
+def tc_attach(fd: int, ifindex: int, place: ClsactFilter, *, exclusive: bool = False) -> None:
     """Put a program into the filter at `place`, in place of the one that is there (NLM_F_REPLACE).
 
-    Raise LibbpfError, such as EINVAL if the place is taken by a filter that is none of BPF's.
+    With `exclusive` only where none is. Raise LibbpfError: EEXIST if one is; EINVAL if the priority is
+    taken by filters of another kind or protocol.
     """
     options = _options(place)
     options.prog_fd = fd
-    options.flags = _BPF_TC_F_REPLACE
+    options.flags = 0 if exclusive else _BPF_TC_F_REPLACE
     call("clsact attach", "bpf_tc_attach", ctypes.byref(_hook(ifindex)), ctypes.byref(options))
 
 

@@ -22,9 +22,9 @@ _BATCH = 4096
 """Entries that one system call of `map_items` fetches."""
 
 _ENOTSUPP = 524
-"""The kernel-internal errno with which map types that have no batch operations answer."""
+"""The kernel-internal errno with which map types that lack an operation answer."""
 
-_NO_BATCHES = (errno.EINVAL, errno.EOPNOTSUPP, _ENOTSUPP)
+_NO_SUCH_OPERATION = (errno.EINVAL, errno.EOPNOTSUPP, _ENOTSUPP)
 
 
 def map_lookup(fd: int, key: bytes, value_size: int) -> bytes | None:
@@ -64,6 +64,24 @@ def map_delete(fd: int, key: bytes) -> bool:
     return True
 
 
+def map_take(fd: int, key: bytes, value_size: int) -> bytes | None:
+    """Remove `key` and return its value, None if it is not there. Raise LibbpfError.
+
+    At one go where the kernel can (5.14 for hashes); else a program may write in between, unnoticed.
+    """
+    value = ctypes.create_string_buffer(value_size)
+    try:
+        call("take out of a map", "bpf_map_lookup_and_delete_elem", fd, key, value)
+    except LibbpfError as error:
+        if error.number == errno.ENOENT:
+            return None
+        if error.number not in _NO_SUCH_OPERATION:
+            raise
+        found = map_lookup(fd, key, value_size)
+        return found if map_delete(fd, key) else None
+    return value.raw
+
+
 def map_keys(fd: int, key_size: int) -> Iterator[bytes]:
     """Walk the keys.
 
@@ -91,7 +109,7 @@ def map_items(fd: int, key_size: int, value_size: int) -> Iterator[tuple[bytes, 
     try:
         yield from _batches(fd, key_size, value_size)
     except LibbpfError as error:
-        if error.number not in _NO_BATCHES:
+        if error.number not in _NO_SUCH_OPERATION:
             raise
         for key in map_keys(fd, key_size):
             value = map_lookup(fd, key, value_size)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import mmap
+import os
 from ctypes import c_bool, c_char_p, c_size_t, c_uint32, c_void_p
 from typing import TYPE_CHECKING, Self
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 _LOG_SIZE = 4 << 20
 """Bytes for the verifier's log; the pages stay untouched unless a program is refused."""
+
+_LICENSE = b"GPL"
+"""What the objects say, too; the kernel knows this spelling of GPL-2.0-only."""
 
 _LOG_LINES = 40
 """How many of the last lines of the verifier's log an error quotes: the reason is at the end."""
@@ -50,6 +54,7 @@ class Object:
         self._handle: int | None = handle
         self._name = name
         self._log = log
+        self._twins: list[int] = []
 
     @classmethod
     def open(cls, content: bytes, name: str) -> Object:
@@ -115,8 +120,23 @@ class Object:
         """Return the descriptor of a program, owned by this object."""
         return call(f"{self._name}: program {name}", "bpf_program__fd", self._program(name))
 
+    def load_twin(self, name: str) -> int:
+        """Load a program of this object, which is loaded, a second time; both share the maps.
+
+        Return its descriptor, owned by this object. Raise LibbpfError.
+        """
+        program = self._program(name)
+        code = library().bpf_program__insns(program)
+        length = library().bpf_program__insn_cnt(program)
+        kind = library().bpf_program__type(program)
+        twin = (kind, name.encode(), _LICENSE, code, length, None)
+        self._twins.append(call(f"{self._name}: second {name}", "bpf_prog_load", *twin))
+        return self._twins[-1]
+
     def close(self) -> None:
         """Give up all descriptors; what is attached stays attached. Idempotent."""
+        while self._twins:
+            os.close(self._twins.pop())
         if self._handle is not None:
             library().bpf_object__close(self._handle)
             self._handle = None

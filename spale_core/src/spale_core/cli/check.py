@@ -75,12 +75,14 @@ def report(settings: Settings) -> dict[str, Any]:
         },
         "services": _services(settings.services),
         "windows": {"idle_s": settings.idle_s, "grace_s": settings.grace_s, "max_s": settings.max_s},
+        "sessions": {"session_s": settings.session_s, "adopt": settings.adopt},
         "always_allow": [str(prefix) for prefix in settings.always_allow],
         "rate": {"per_second": settings.rate, "burst": settings.burst},
         "log_only": settings.log_only,
         "clients": [_client(client) for client in settings.clients],
         "sizes": {
             "max_grants": settings.max_grants,
+            "max_sessions": settings.max_sessions,
             "max_sources": settings.max_sources,
             "client_max_sources": settings.client_max_sources,
             "tags": fits.tags,
@@ -124,10 +126,15 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield _line("services", ", ".join(found["services"]))
     yield _line("always allowed", ", ".join(found["always_allow"]) or "nobody")
     yield _line("windows", _windows(found["windows"]))
+    yield _line("sessions", _sessions(found["sessions"]))
     for client in found["clients"]:
         yield from _client_lines(client)
     room = f"{sizes['max_grants']} grants: room for {sizes['addresses']} addresses"
-    yield _line("sizes", f"{room}; {sizes['max_sources']} sources, {sizes['tags']} tags")
+    room += f"; {sizes['max_sessions']} sessions"
+    yield _line(
+        "sizes",
+        f"{room}, {sizes['max_sources']} sources, {sizes['tags']} tags",
+    )
     yield _line("kernel memory", f"about {sizes['kernel_bytes'] / _MIB:.1f} MiB")
     for warning in found["warnings"]:
         yield _line("warning", warning)
@@ -154,6 +161,13 @@ def _rate(rate: dict[str, int]) -> str:
 
 def _windows(found: dict[str, int]) -> str:
     return ", ".join(f"{name} {_seconds(found[f'{name}_s'])}" for name in ("idle", "grace", "max"))
+
+
+def _sessions(found: dict[str, Any]) -> str:
+    if not found["session_s"]:
+        return "not tracked: only the grant decides"
+    standing = "those that stand at the first attach are adopted" if found["adopt"] else "none is adopted"
+    return f"end after {found['session_s']} s of silence; {standing}"
 
 
 def _seconds(seconds: int) -> str:

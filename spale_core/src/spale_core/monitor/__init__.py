@@ -18,6 +18,7 @@ from spale_core.interfaces import DataplaneSettings, StoreSettings
 from spale_core.log import Log
 from spale_core.monitor import sockets
 from spale_core.monitor.daemon import Daemon, Parts
+from spale_core.monitor.keeper import SessionKeeper
 from spale_core.monitor.signals import Signals
 from spale_core.monitor.supervisor import Supervisor
 from spale_core.reconcile import Reconciler
@@ -56,7 +57,9 @@ def run(settings: Settings) -> int:
         dataplane = _make_dataplane(settings, available)
         stack.callback(dataplane.close)
         reconciler = Reconciler(settings, store, dataplane, started)
-        daemon = Daemon(Parts(settings, clock, log, signals, selector, supervisor, dataplane, reconciler))
+        keeper = SessionKeeper(settings, dataplane, log)
+        parts = Parts(settings, clock, log, signals, selector, supervisor, dataplane, reconciler, keeper)
+        daemon = Daemon(parts)
         daemon.start()
         return daemon.serve()
 

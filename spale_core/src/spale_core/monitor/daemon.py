@@ -20,6 +20,7 @@ from spale_core.ipc import IpcError, TagBatch
 from spale_core.model import Claim, Refused
 from spale_core.monitor.report import Reporter
 from spale_core.monitor.supervisor import first_failure
+from spale_core.monitor.watch import AttachmentWatch
 from spale_core.tagtable import TagTable
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from spale_core.ipc import Message
     from spale_core.log import Log
     from spale_core.model import Attachment
+    from spale_core.monitor.keeper import SessionKeeper
     from spale_core.monitor.signals import Signals
     from spale_core.monitor.supervisor import Supervisor
     from spale_core.reconcile import Reconciler
@@ -51,6 +53,7 @@ class Parts:
     supervisor: Supervisor
     dataplane: Dataplane
     reconciler: Reconciler
+    keeper: SessionKeeper
 
 
 class Daemon:
@@ -66,6 +69,7 @@ class Daemon:
         self._tags = TagTable(len(settings.clients), len(settings.server_keys), settings.max_skew_s)
         self._reporter = Reporter(settings, parts.log)
         self._attachments: Sequence[Attachment] = ()
+        self._watch = AttachmentWatch(parts.dataplane, parts.log, parts.clock)
         self._stop: signal.Signals | None = None
         self._next_tick_s = self._next_sweep_s = time.monotonic()
         parts.selector.register(parts.signals.reader, selectors.EVENT_READ, parts.signals)
@@ -81,7 +85,9 @@ class Daemon:
             return
         self._renew_tags()
         self._reporter.begin(self._dataplane.counters())
+        self._parts.keeper.prepare(self._parts.clock.monotonic_ns())
         self._attachments = self._dataplane.attach(settings.interfaces)
+        self._attempt("adoption", self._finish_adoption)
         self._announce()
 
     def serve(self) -> int:
@@ -172,12 +178,14 @@ class Daemon:
         self._next_tick_s = now_s + _TICK_S
         if self._supervisor.is_silent():
             self._bury("it said nothing for too long")
-        self._attempt("counters", lambda: self._reporter.drops(self._dataplane.counters()))
+        self._attempt("counters", lambda: self._reporter.counted(self._dataplane.counters()))
         if self._tags.is_stale(read(self._parts.clock)):
             self._attempt("tags", self._renew_tags)
         if now_s >= self._next_sweep_s:
             self._next_sweep_s = now_s + _SWEEP_S
+            self._attempt("attachments", self._look_after_attachments)
             self._attempt("sweep", self._sweep)
+            self._attempt("sessions", self._sweep_sessions)
         self._log.tick()
 
     def _attempt(self, doing: str, action: Callable[[], None]) -> None:
@@ -190,8 +198,18 @@ class Daemon:
     def _judge(self, claims: Sequence[Claim]) -> None:
         self._reporter.answers(self._parts.reconciler.judge(claims, read(self._parts.clock)))
 
+    def _look_after_attachments(self) -> None:
+        released = self._watch.look()
+        self._attachments = [each for each in self._attachments if each.interface not in released]
+
     def _sweep(self) -> None:
         self._reporter.ended(self._parts.reconciler.sweep(read(self._parts.clock)))
+
+    def _sweep_sessions(self) -> None:
+        self._parts.keeper.sweep(self._parts.clock.monotonic_ns())
+
+    def _finish_adoption(self) -> None:
+        self._parts.keeper.finish(self._attachments, self._parts.clock.monotonic_ns())
 
     def _renew_tags(self) -> None:
         tags = self._tags.kernel_tags(read(self._parts.clock))

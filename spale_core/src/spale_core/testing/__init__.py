@@ -14,7 +14,8 @@ Nothing in here needs pytest; a promise that is broken raises `BrokenPromiseErro
 from spale_core.testing.authenticator import AuthenticatorContract
 from spale_core.testing.clock import FakeClock
 from spale_core.testing.dataplane import DataplaneContract
-from spale_core.testing.fakes import FakeDataplane, Packet
+from spale_core.testing.fakes import FakeDataplane
+from spale_core.testing.packet import Packet
 from spale_core.testing.promise import BrokenPromiseError
 from spale_core.testing.store import GrantStoreContract
 

@@ -11,9 +11,10 @@ from unittest import SkipTest
 from attrs import evolve
 
 from spale_core.errors import DataplaneError
-from spale_core.interfaces import DataplaneSettings
+from spale_core.interfaces import DataplaneSettings, Outcome
 from spale_core.model import NEVER_NS, Grant, KernelTag, Protocol, Service, Source
 from spale_core.testing.promise import holds, raises, same
+from spale_core.testing.session import SessionContract
 
 if TYPE_CHECKING:
     from spale_core.interfaces import Dataplane
@@ -44,7 +45,7 @@ def a_tag(number: int) -> KernelTag:
     return KernelTag(bytes([number] * 8), bytes([number] * 16), 0, 60 * _SECOND_NS)
 
 
-class DataplaneContract:
+class DataplaneContract(SessionContract):
     """Derive from this, and say in `make` how your dataplane is made.
 
     `interface` is the name of an interface that it may attach to, None if there is none: then what needs one
@@ -141,6 +142,30 @@ class DataplaneContract:
             (attachment,) = third.attach([interface])
             holds(not attachment.replaced, "detaching leaves nothing attached")
             third.detach()
+
+    def test_what_is_in_order_is_left_alone(self) -> None:
+        """Reading back says nothing where all is as it was attached, and where nothing was."""
+        with closing(self.make(SETTINGS)) as dataplane:
+            same(list(dataplane.ensure()), [], "nothing attached, nothing lost")
+            dataplane.attach([self._interface()])
+            same(list(dataplane.ensure()), [], "nothing is lost that is still there")
+            dataplane.detach()
+            same(list(dataplane.ensure()), [], "what was detached is not lost")
+
+    def test_what_was_taken_off_is_put_back(self) -> None:
+        """Two do not fight for an interface; when the later one goes, the earlier one is back."""
+        interface = self._interface()
+        with closing(self.make(SETTINGS)) as first, closing(self.make(SETTINGS)) as second:
+            first.attach([interface])
+            second.attach([interface])
+            found = [(loss.interface, loss.outcome) for loss in first.ensure()]
+            same(found, [(interface, Outcome.FAILED)], "the first says that another has its place")
+            same(list(second.ensure()), [], "and leaves that one there")
+            second.detach()
+            found = [(loss.interface, loss.outcome) for loss in first.ensure()]
+            same(found, [(interface, Outcome.PUT_BACK)], "the first is back when the place is free")
+            same(list(first.ensure()), [], "and has nothing more to do")
+            first.detach()
 
     def _interface(self) -> str:
         if self.interface is None:

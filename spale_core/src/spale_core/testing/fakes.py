@@ -1,35 +1,33 @@
 # SPDX-License-Identifier: MIT
-"""A dataplane without a kernel: the rule for grants in Python (spec.md, "The packet's way in")."""
+"""A dataplane without a kernel: the rule for packets in Python (spec.md, "The packet's way in")."""
 
 from __future__ import annotations
 
-import enum
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 
 from spale_core.errors import DataplaneError
-from spale_core.model import NEVER_NS, Attachment, AttachMode, Counter, Reason
+from spale_core.interfaces import Loss, Outcome
+from spale_core.model import NEVER_NS, Attachment, AttachMode, Connection, Counter, Protocol, Reason
+from spale_core.testing.fake_sessions import FakeSessions
+from spale_core.testing.packet import Packet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from spale_core.clock import Clock
     from spale_core.interfaces import DataplaneSettings
-    from spale_core.model import Grant, KernelTag, Network, Service, Source
+    from spale_core.model import Address, Grant, KernelTag, Network, Service, Source
 
 
-class Packet(enum.Enum):
-    """What a packet to a protected service is, by its TCP flags; one of UDP is NEW."""
-
-    NEW = "SYN alone"
-    END = "FIN or RST, no SYN"
-    OTHER = "none of SYN, FIN and RST"
-    ODD = "SYN with others"
+_HERE = ip_address("192.0.2.1")
+_SOURCE_PORT = 40000
 
 
-class FakeDataplane:
-    """A `spale_core.interfaces.Dataplane` that judges the packets a test gives it; it has no sessions.
+class FakeDataplane(FakeSessions):
+    """A `spale_core.interfaces.Dataplane` that judges the packets a test gives it.
 
     `host` has what is attached to each interface, whoever attached it; give one to several fakes to let the
     later take over. An interface whose name begins with ``missing`` is not there.
@@ -39,6 +37,7 @@ class FakeDataplane:
         self, settings: DataplaneSettings, clock: Clock, host: dict[str, Attachment] | None = None
     ) -> None:
         """Begin with nothing protected, nothing granted, nothing attached by this one."""
+        super().__init__(settings)
         self.host: dict[str, Attachment] = {} if host is None else host
         self._settings = settings
         self._clock = clock
@@ -81,7 +80,7 @@ class FakeDataplane:
         return list(self._grants.values())
 
     def counters(self) -> Mapping[Reason, Counter]:
-        """Return the drops by reason."""
+        """Return what was counted, by reason."""
         return dict(self._counters)
 
     def attach(self, interfaces: Sequence[str]) -> Sequence[Attachment]:
@@ -95,6 +94,20 @@ class FakeDataplane:
         self.host.update((attachment.interface, attachment) for attachment in self._attached)
         return self._attached
 
+    def ensure(self) -> Sequence[Loss]:
+        """Be again where one was taken off, but not in place of a later one."""
+        return [loss for loss in map(self._ensure, self._attached) if loss is not None]
+
+    def _ensure(self, attachment: Attachment) -> Loss | None:
+        name = attachment.interface
+        here = self.host.get(name)
+        if here is attachment:
+            return None
+        if here is not None:
+            return Loss(name, "another one", Outcome.FAILED)
+        self.host[name] = attachment
+        return Loss(name, "nothing", Outcome.PUT_BACK)
+
     def detach(self) -> None:
         """Be nowhere, unless a later one has taken over."""
         for attachment in self._attached:
@@ -105,21 +118,32 @@ class FakeDataplane:
     def close(self) -> None:
         """Do nothing: what is attached stays so."""
 
-    def receive(self, source: Source, service: Service, packet: Packet = Packet.NEW) -> bool:
+    def receive(
+        self,
+        source: Source,
+        service: Service,
+        packet: Packet = Packet.NEW,
+        source_port: int = _SOURCE_PORT,
+        destination: Address = _HERE,
+    ) -> bool:
         """Judge a packet from `source` to `service` now; return whether it passes."""
         if service not in self.services or self._is_always_allowed(source):
             return True
         now_ns = self._clock.monotonic_ns()
+        connection = Connection(source, service, destination, source_port)
         grant = self._grants.get((source, service))
         reason = judge(grant, packet, now_ns)
         if reason is None and grant is not None:
             self._grants[source, service] = evolve(grant, last_ns=now_ns)
-        elif reason is not None:
-            self.drop(reason, source)
-        return reason is None or self._settings.log_only
+            if service.protocol is Protocol.TCP and not self.follow(connection, packet, now_ns):
+                self.count(Reason.UNTRACKED, source)
+        elif reason is not None and not self.let_in(connection, packet, now_ns):
+            self.count(reason, source)
+            return self._settings.log_only
+        return True
 
-    def drop(self, reason: Reason, source: Source) -> None:
-        """Count a drop, as the kernel would."""
+    def count(self, reason: Reason, source: Source) -> None:
+        """Count a packet, as the kernel would."""
         before = self._counters.get(reason, Counter(0, None))
         self._counters[reason] = Counter(before.count + 1, source)
 

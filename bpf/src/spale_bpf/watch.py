@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""Reading back what hangs on interfaces, and putting back what is lost (docs/adr/0046)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import define, frozen
+
+from spale_bpf import interface as interfaces
+from spale_bpf.ownership import describe, is_known_as_ours
+from spale_bpf.programs import program_ids
+from spale_core.errors import DataplaneError
+from spale_core.interfaces import Loss, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from spale_bpf.interface import Interface
+    from spale_core.model import Attachment, AttachMode
+
+NOTHING = "nothing"
+
+_GONE = "no such interface"
+_SHUT_AGAIN = "shut again as soon as it is there"
+
+
+@frozen
+class Finding:
+    """What an interface has instead of our program in its place, in words.
+
+    `is_there` says that our program hangs there, though not as it should.
+    """
+
+    words: str
+    is_there: bool
+
+
+class Watched(Protocol):
+    """What the watch needs of a hook."""
+
+    @property
+    def program_ids(self) -> frozenset[int]:
+        """Return the programs that are ours."""
+
+    def look(self, interface: Interface, mode: AttachMode) -> Finding | None:
+        """Return what is there instead of ours in its place, None if all is well. Raise DataplaneError."""
+
+    def put_back(self, interface: Interface, mode: AttachMode) -> Attachment:
+        """Hang our program there again as `attach` did, if it can be in the same mode.
+
+        No step of it may open what is shut. Raise DataplaneError.
+        """
+
+
+@define
+class Guarded:
+    """An interface that was attached to; `name` is what it was called then."""
+
+    name: str
+    interface: Interface
+    mode: AttachMode
+
+
+class Watch:
+    """Looks after the attachments of one dataplane."""
+
+    def __init__(self, hook: Watched, is_released: Callable[[], bool]) -> None:
+        """Put back by `hook` what is lost, unless ``is_released()``."""
+        self._hook = hook
+        self._is_released = is_released
+        self.guarded: list[Guarded] = []
+
+    def guard(self, wanted: Iterable[Interface], attachments: Iterable[Attachment]) -> None:
+        """Look after these from now on."""
+        pairs = zip(wanted, attachments, strict=True)
+        self.guarded += [Guarded(found.name, found, attachment.mode) for found, attachment in pairs]
+
+    def look(self) -> list[Loss]:
+        """Look at each attachment, put back what is lost, and return what was not as it should be."""
+        released = self._is_released()
+        found = [(guarded, self._look_at(guarded, released=released)) for guarded in self.guarded]
+        losses = [loss for _, loss in found if loss is not None]
+        self.guarded = [
+            guarded for guarded, loss in found if loss is None or loss.outcome is not Outcome.RELEASED
+        ]
+        return losses
+
+    def _look_at(self, guarded: Guarded, *, released: bool) -> Loss | None:
+        interface = interfaces.again(guarded.interface)
+        if interface is None:
+            return Loss(guarded.name, _GONE, Outcome.FAILED, _SHUT_AGAIN)
+        try:
+            finding = self._hook.look(interface, guarded.mode)
+            if finding is None:
+                return None
+            if interface.name != guarded.name and not finding.is_there:
+                # The number of one that is gone is another one's by now.
+                return Loss(guarded.name, _GONE, Outcome.FAILED, _SHUT_AGAIN)
+            if not finding.is_there and released:
+                return Loss(guarded.name, finding.words, Outcome.RELEASED)
+            return self._put_back(guarded, interface, finding)
+        except DataplaneError as error:
+            return Loss(guarded.name, "unknown", Outcome.FAILED, _first_line(error))
+
+    def _put_back(self, guarded: Guarded, interface: Interface, finding: Finding) -> Loss:
+        successor = None if finding.is_there else self._successor(interface)
+        if successor is not None:
+            note = f"another spale has taken over by {describe(successor)}: end one of the two"
+            return Loss(guarded.name, finding.words, Outcome.FAILED, note)
+        try:
+            attachment = self._hook.put_back(interface, guarded.mode)
+            left = self._hook.look(interface, attachment.mode)
+        except DataplaneError as error:
+            return Loss(guarded.name, finding.words, Outcome.FAILED, _first_line(error))
+        if left is not None:
+            return Loss(guarded.name, finding.words, Outcome.FAILED, f"after that: {left.words}")
+        guarded.interface, guarded.mode = interface, attachment.mode
+        return Loss(guarded.name, finding.words, Outcome.PUT_BACK, attachment.note)
+
+    def _successor(self, interface: Interface) -> int | None:
+        """Return the program of another spale that has taken the place of ours, by whatever enforcer.
+
+        Raise DataplaneError.
+        """
+        others = (each for each in program_ids(interface) if each not in self._hook.program_ids)
+        return next(filter(is_known_as_ours, others), None)
+
+
+def _first_line(error: DataplaneError) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: MIT
+"""The state file as a database: rows in and out in whole transactions, and a sum that finds what is missing.
+
+Written with a rollback journal, not a WAL, and never synced (docs/adr/0060-one-state-file-never-synced.md):
+after a crash of the daemon the file is whole, after one of the machine it is not trusted.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import astuple, define, field, frozen
+
+from spale_core.errors import StoreError
+from spale_core.stores import rows
+from spale_core.stores.rows import Header, HoldingKey, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+VERSION: Final = 1
+"""What `PRAGMA user_version` says; a file with a higher one is from a newer spale."""
+
+_APPLICATION_ID: Final = 0x7370616C  # "spal"
+_MODULUS: Final = 2**63
+_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DISK: Final = frozenset(
+    {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+_SETTINGS: Final = (
+    "locking_mode = EXCLUSIVE",
+    "synchronous = OFF",
+    "cell_size_check = ON",
+    "trusted_schema = OFF",
+    "temp_store = MEMORY",
+    "journal_size_limit = 1048576",
+)
+_SCHEMA: Final = """
+    BEGIN;
+    CREATE TABLE header (
+        id INTEGER PRIMARY KEY, boot_id TEXT, clean INTEGER, unix_ms INTEGER, boottime_ns INTEGER,
+        suspended_ns INTEGER, lost_unix_ms INTEGER, checksum INTEGER);
+    CREATE TABLE holdings (
+        client TEXT, source BLOB, ifindex INTEGER, protocol INTEGER, port INTEGER, last_boottime_ns INTEGER,
+        idle_ns INTEGER, grace_ns INTEGER, end_boottime_ns INTEGER,
+        PRIMARY KEY (client, source, ifindex, protocol, port)) WITHOUT ROWID;
+    CREATE TABLE used (
+        client_key BLOB, enc BLOB, unix_ms INTEGER, PRIMARY KEY (client_key, enc)) WITHOUT ROWID;
+    CREATE TABLE marks (client_key BLOB PRIMARY KEY, unix_ms INTEGER) WITHOUT ROWID;
+"""
+
+
+class DamagedError(StoreError):
+    """The file is not what was written."""
+
+
+class DiskError(StoreError):
+    """The file cannot be read or written."""
+
+
+class LockedError(StoreError):
+    """Somebody else has the file open."""
+
+
+class NewerError(StoreError):
+    """A newer spale wrote the file."""
+
+
+@frozen
+class Snapshot:
+    """All that a file says; times of `used` and `marks` are `rows.signed`."""
+
+    header: Header
+    holdings: list[Row] = field(factory=list)
+    used: list[tuple[bytes, bytes, int]] = field(factory=list)
+    marks: list[tuple[bytes, int]] = field(factory=list)
+
+
+@define
+class Changes:
+    """What one transaction changes, each row as it is in the end; None: it is gone."""
+
+    holdings: dict[HoldingKey, Row | None] = field(factory=dict)
+    used: dict[tuple[bytes, bytes], int | None] = field(factory=dict)
+    marks: dict[tuple[bytes], int] = field(factory=dict)
+
+    @classmethod
+    def to(cls, snapshot: Snapshot) -> Changes:
+        """Return what makes an empty file say what `snapshot` does."""
+        return cls(
+            holdings={_holding_key(row): row[5:] for row in snapshot.holdings},
+            used={(client_key, enc): unix_ms for client_key, enc, unix_ms in snapshot.used},
+            marks={(client_key,): unix_ms for client_key, unix_ms in snapshot.marks},
+        )
+
+
+class Database:
+    """An open state file. After an error it is of no use but to be closed."""
+
+    def __init__(self, path: Path, *, journal: str = "PERSIST") -> None:
+        """Open a file that is there; raise StoreError."""
+        self._sums: dict[tuple[Any, ...], int] = {}
+        self._total = 0
+        with _explained():
+            self._connection = sqlite3.connect(os.fspath(path), timeout=0, isolation_level=None)
+        try:
+            with _explained():
+                for setting in (*_SETTINGS, f"journal_mode = {journal}"):
+                    self._connection.execute(f"PRAGMA {setting}")
+        except StoreError:
+            self._connection.close()
+            raise
+
+    @classmethod
+    def create(cls, path: Path, snapshot: Snapshot) -> None:
+        """Write `snapshot` to the empty file `path`; raise StoreError."""
+        database = cls(path, journal="OFF")
+        try:
+            with _explained():
+                database._connection.executescript(_SCHEMA)
+                database._put(Changes.to(snapshot), snapshot.header)
+                database._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                database._connection.execute(f"PRAGMA user_version = {VERSION}")
+                database._connection.execute("COMMIT")
+        finally:
+            database.close()
+
+    def load(self) -> Snapshot:
+        """Return what the file says, and check that it is all of it; raise StoreError."""
+        with _explained():
+            self._check_version()
+            self._connection.execute("BEGIN")
+            if self._select("PRAGMA quick_check(1)") != [("ok",)]:
+                raise DamagedError("its pages do not fit together")
+            *header, checksum = self._select("SELECT * FROM header WHERE id = 0")[0][1:]
+            snapshot = Snapshot(
+                Header(*header),
+                self._select("SELECT * FROM holdings"),
+                self._select("SELECT * FROM used"),
+                self._select("SELECT * FROM marks"),
+            )
+            self._connection.execute("COMMIT")
+            self._note(Changes.to(snapshot))
+            if checksum != self._checksum(snapshot.header):
+                raise DamagedError("its rows are not those that were written")
+        return snapshot
+
+    def write(self, changes: Changes, header: Header) -> None:
+        """Make `changes` in one transaction; raise StoreError."""
+        with _explained():
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._put(changes, header)
+            self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the file, in the middle of a transaction too."""
+        # The journal would be rolled back, which may fail; the next start does it then.
+        self._connection.close()
+
+    def _check_version(self) -> None:
+        if self._select("PRAGMA application_id") != [(_APPLICATION_ID,)]:
+            raise DamagedError("it is no state file of spale")
+        ((version,),) = self._select("PRAGMA user_version")
+        if version > VERSION:
+            raise NewerError(f"it has version {version}, and this spale knows none after {VERSION}")
+        if version != VERSION:
+            raise DamagedError(f"its version is {version}, which never was")
+
+    def _select(self, statement: str) -> list[Any]:
+        return self._connection.execute(statement).fetchall()
+
+    def _put(self, changes: Changes, header: Header) -> None:
+        self._note(changes)
+        self._apply("holdings", "client, source, ifindex, protocol, port", 9, changes.holdings.items())
+        used = ((key, None if ms is None else (ms,)) for key, ms in changes.used.items())
+        self._apply("used", "client_key, enc", 3, used)
+        self._apply("marks", "client_key", 2, ((key, (ms,)) for key, ms in changes.marks.items()))
+        row = (0, *astuple(header), self._checksum(header))
+        self._connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def _apply(
+        self, table: str, keys: str, columns: int, changed: Iterable[tuple[tuple[Any, ...], Row | None]]
+    ) -> None:
+        """Write the rows of one table; the words put into the statements are all from this module."""
+        new, gone = [], []
+        for key, values in changed:
+            if values is None:
+                gone.append(key)
+            else:
+                new.append((*key, *values))
+        if new:
+            marks = ", ".join("?" * columns)
+            self._connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", new)
+        if gone:
+            where = " AND ".join(f"{key} = ?" for key in keys.split(", "))
+            self._connection.executemany(f"DELETE FROM {table} WHERE {where}", gone)  # noqa: S608 - as above
+
+    def _note(self, changes: Changes) -> None:
+        """Keep the sum over all rows up to date."""
+        tables: tuple[tuple[str, dict[Any, Any]], ...] = (
+            ("holdings", changes.holdings),
+            ("used", changes.used),
+            ("marks", changes.marks),
+        )
+        for table, changed in tables:
+            for key, values in changed.items():
+                name = (table, *key)
+                self._total -= self._sums.pop(name, 0)
+                if values is not None:
+                    self._sums[name] = rows.checksum(table, (*key, values))
+                    self._total += self._sums[name]
+
+    def _checksum(self, header: Header) -> int:
+        return (self._total + rows.checksum("header", astuple(header))) % _MODULUS
+
+
+def _holding_key(row: Row) -> HoldingKey:
+    client, source, ifindex, protocol, port, *_ = row
+    return client, source, ifindex, protocol, port  # type: ignore[return-value] # as loaded; summed up next
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn what SQLite, or a file with something else in it, raises into an error of ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        kind = LockedError if code in _BUSY else DiskError if code in _DISK else DamagedError
+        raise kind(str(error)) from error
+    except (IndexError, TypeError, UnicodeDecodeError) as error:
+        raise DamagedError("it says what no spale would write") from error

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""What others do to the attachment of a real daemon, and that its next sweep undoes it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import contextmanager
+from ipaddress import ip_interface
+
+import pytest
+from house import LOG_S
+from lab import SCHED_CLS, TC_NEXT, TC_OK, XDP, XDP_PASS, command, program
+
+from spale_bpf import libbpf
+from spale_core.demo.poll import until
+from spale_core.demo.processes import run_tool
+from spale_core.demo.stage import DOOR
+
+SWEEP_S = 5
+NOTICED_S = SWEEP_S + LOG_S
+
+
+@pytest.fixture
+def watched(house):
+    """Return a guarded house and one guest of each family who is let in."""
+    house.guard()
+    guests = house.guests()
+    for guest in guests:
+        house.let_in("anna", guest)
+    return house, guests
+
+
+def index():
+    """Return the door's number in the current namespace."""
+    return socket.if_nametoindex(DOOR)
+
+
+def take_off(enforcer):
+    """Do what an administrator does who wants our program gone; the thread is in the server's namespace."""
+    if enforcer == "tc":
+        for number in libbpf.prog_query(index()):
+            descriptor = libbpf.prog_get_fd_by_id(number)
+            libbpf.prog_detach(descriptor, index())
+            os.close(descriptor)
+    else:
+        command("ip", "link", "set", DOOR, "xdpdrv" if enforcer == "xdp-native" else "xdpgeneric", "off")
+
+
+@contextmanager
+def foreign_xdp(enforcer):
+    """Hang somebody else's program where ours was."""
+    flags = {"xdp-native": libbpf.XDP_FLAGS_DRV_MODE, "xdp-generic": libbpf.XDP_FLAGS_SKB_MODE}[enforcer]
+    with program(XDP, "xdp_balancer", XDP_PASS) as descriptor:
+        libbpf.xdp_attach(descriptor, index(), flags)
+        yield
+        libbpf.xdp_detach(index(), flags)
+
+
+def lost(house, **fields):
+    """Return the first such event, waiting for a sweep."""
+    return house.daemon.wait_for("attachment_lost", timeout_s=NOTICED_S, interface=DOOR, **fields)
+
+
+def test_what_was_taken_off_is_back_after_a_sweep(watched, enforcer):
+    """`ip link set X xdp off`, or out of the chain: after the sweep only guests get in, as before."""
+    house, guests = watched
+    strangers = house.guests()
+    assert house.all_shut(strangers)
+    with house.stage.server.inside():
+        take_off(enforcer)
+    assert lost(house) == {"interface": DOOR, "found": "nothing", "put_back": "yes", "count": "1"}
+    assert house.all_shut(strangers)
+    assert house.all_open(guests)
+
+
+def test_one_that_says_ok_is_overtaken(tc_house):
+    """A foreign program before ours ends the chain for everybody, until the sweep puts ours before it."""
+    tc_house.guard()
+    strangers = tc_house.guests()
+    with tc_house.stage.server.inside(), program(SCHED_CLS, "foreign", TC_OK) as descriptor:
+        libbpf.prog_attach(descriptor, index())
+        assert lost(tc_house, put_back="yes")["found"].startswith("foreign (program ")
+        assert libbpf.prog_query(index())[1:] == (libbpf.prog_info(descriptor).id,)
+    assert tc_house.all_shut(strangers)
+
+
+def test_a_knock_and_its_grant_survive_being_overtaken(tc_house):
+    """What changes its place is still the same policy: who was let in stays in, and knocks still open."""
+    tc_house.guard()
+    guest, late = tc_house.guest(4), tc_house.guest(4)
+    tc_house.let_in("anna", guest)
+    with tc_house.stage.server.inside(), program(SCHED_CLS, "foreign", TC_NEXT) as descriptor:
+        libbpf.prog_attach(descriptor, index())
+        lost(tc_house, put_back="yes")
+    assert tc_house.all_open([guest])
+    tc_house.let_in("anna", late)
+    assert tc_house.all_open([late])
+
+
+@pytest.mark.parametrize("enforcer", ["xdp-native", "xdp-generic"], indirect=True)
+def test_a_foreign_xdp_program_is_left_and_said(watched, enforcer):
+    """The daemon says that it cannot, takes nothing of others off, and is back when the place is free."""
+    house, _ = watched
+    with house.stage.server.inside():
+        take_off(enforcer)
+        with foreign_xdp(enforcer):
+            said = lost(house, put_back="no")
+            assert said["found"].startswith("xdp_balancer (program ")
+            assert "ip link set" in said["note"]
+    lost(house, put_back="yes")
+    assert house.all_shut(house.guests())
+    assert house.daemon.exit_code is None
+
+
+def test_detach_beside_a_daemon_is_for_good(watched):
+    """`spale detach` opens, the daemon says `detach`, and later sweeps leave the ports open."""
+    house, _ = watched
+    run_tool(house.stage.server, "spale_core.cli.main", "detach")
+    assert house.all_open(house.guests())
+    house.daemon.wait_for("detach", timeout_s=NOTICED_S, interface=DOOR)
+    until(lambda: house.daemon.events("attachment_lost"), SWEEP_S + 1)
+    assert house.daemon.events("attachment_lost") == []
+    assert house.all_open(house.guests())
+    house.daemon.stop()
+    assert house.daemon.events("exit")[0]["attached"] == "no"
+
+
+def test_an_interface_that_comes_anew_is_shut(tc_house):
+    """Deleted, it is said and survived; made anew under the same name, it is shut by the next sweep."""
+    tc_house.guard()
+    with tc_house.stage.server.inside():
+        command("ip", "link", "delete", DOOR)
+    assert lost(tc_house)["found"] == "no such interface"
+    tc_house.stage.server.cable(DOOR, tc_house.stage.client, "knock0")
+    for address in tc_house.stage.server_addresses.values():
+        bits = 16 if address.version == 4 else 32
+        tc_house.stage.server.add_address(DOOR, ip_interface(f"{address}/{bits}"))
+    lost(tc_house, put_back="yes")
+    assert tc_house.all_shut(tc_house.guests())

@@ -37,6 +37,7 @@ struct spale_packet {
 	struct spale_session_key key; /* its beginning is the key of the grant */
 	__be32 unscoped; /* the source's words[1] as it was in the packet */
 	__u32 offset;    /* from the packet's first byte to the header to be read next */
+	__u32 end;       /* the same to the end of what the host will read; walked packets only */
 	__u32 traits;    /* enum spale_trait */
 	__u16 claimed_len; /* bytes behind the IP header according to it */
 	__be16 ethertype;
@@ -136,10 +137,20 @@ static __always_inline void *spale_reach(spale_ctx *ctx, __u32 offset, __u32 siz
 	return spale_take_bytes(&cur, size);
 }
 
-/* The header that `packet` points at, as far as `type` goes, or NULL. The volatile read keeps the compiler
- * from carrying the offset over in a register, see `struct spale_packet`. */
-#define spale_header(ctx, packet, type) \
-	((const type *)spale_reach((ctx), *(volatile __u32 *)&(packet)->offset, sizeof(type)))
+/* Return `size` bytes of the header that `packet` points at, or NULL; of a first fragment only what reassembly
+ * will take. The volatile read keeps the compiler from carrying the offset over in a register, see
+ * `struct spale_packet`. */
+static __always_inline void *spale_reach_header(spale_ctx *ctx, const struct spale_packet *packet, __u32 size)
+{
+	const __u32 offset = *(const volatile __u32 *)&packet->offset;
+
+	if (packet->traits & SPALE_T_FIRST && offset + size > packet->end)
+		return NULL;
+	return spale_reach(ctx, offset, size);
+}
+
+/* The header that `packet` points at, as far as `type` goes, or NULL. */
+#define spale_header(ctx, packet, type) ((const type *)spale_reach_header((ctx), (packet), sizeof(type)))
 
 /* IPv6 addresses that stand for IPv4 ones have no business in a packet: RFC 4291 section 2.5.5.2. */
 static __always_inline int spale_is_mapped(const struct spale_addr *addr)
@@ -196,6 +207,16 @@ static __always_inline void spale_note_plain(spale_ctx *ctx, struct spale_packet
 	}
 }
 
+/* Note a first fragment, whose content `packet` points at. Reassembly takes as much of it as the IP header claims,
+ * in whole units of 8 bytes: whatever else is in the frame, other fragments say what the host will see there. */
+static __always_inline void spale_note_first(struct spale_packet *packet)
+{
+	const __u32 claimed = packet->end > packet->offset ? packet->end - packet->offset : 0;
+
+	packet->traits |= SPALE_T_FRAGMENT | SPALE_T_FIRST;
+	packet->end = packet->offset + (claimed & ~7U);
+}
+
 static __always_inline enum spale_walked spale_walk_vlans(spale_ctx *ctx, struct spale_packet *packet)
 {
 	const struct spale_vlan *vlan;
@@ -226,11 +247,12 @@ static __always_inline enum spale_walked spale_walk_ipv4(spale_ctx *ctx, struct 
 	spale_note_ipv4(packet, ip);
 	if (ip->fragment & spale_be16(SPALE_IPV4_OFFSET))
 		return SPALE_WALKED_NOTHING;
-	if (ip->fragment & spale_be16(SPALE_IPV4_MORE))
-		packet->traits |= SPALE_T_FRAGMENT | SPALE_T_FIRST;
 	if (header_len > sizeof(*ip))
 		packet->traits |= SPALE_T_OPTIONS;
+	packet->end = packet->offset + spale_be16(ip->total_len);
 	packet->offset += header_len;
+	if (ip->fragment & spale_be16(SPALE_IPV4_MORE))
+		spale_note_first(packet);
 	return SPALE_WALKED_PORT;
 }
 
@@ -246,9 +268,9 @@ static __always_inline enum spale_walked spale_walk_extension(spale_ctx *ctx, st
 		if (header->fragment & spale_be16(SPALE_IPV6_OFFSET))
 			return SPALE_WALKED_NOTHING;
 		packet->traits |= SPALE_T_FRAGMENT;
-		if (header->fragment & spale_be16(SPALE_IPV6_MORE))
-			packet->traits |= SPALE_T_FIRST;
 		packet->offset += sizeof(*header);
+		if (header->fragment & spale_be16(SPALE_IPV6_MORE))
+			spale_note_first(packet);
 	} else if (packet->next == SPALE_IP_AH) {
 		packet->offset += (header->length + 2) * 4; /* RFC 4302 section 2.2 */
 	} else {
@@ -267,6 +289,7 @@ static __always_inline enum spale_walked spale_walk_ipv6(spale_ctx *ctx, struct 
 		return SPALE_WALKED_SHORT;
 	spale_note_ipv6(ctx, packet, ip);
 	packet->offset += sizeof(*ip);
+	packet->end = packet->offset + packet->claimed_len;
 #pragma unroll
 	for (int count = 0; count < SPALE_MAX_EXTENSIONS; count++) {
 		if (!spale_is_extension(packet->next))

@@ -98,7 +98,7 @@ static __always_inline enum spale_life spale_life_of(const struct spale_grant *g
 	return age_ns <= grant->grace_ns ? SPALE_LIFE_GRACE : SPALE_LIFE_DEAD;
 }
 
-/* The table of spec.md by its rows, which its column "no session" shows; `now_ns` is not read where there is no grant. */
+/* The table of spec.md, its column "no session"; `now_ns` is not read where there is no grant. */
 static __always_inline enum spale_reason spale_judge_grant(const struct spale_grant *grant, enum spale_kind kind,
 							   __u64 now_ns)
 {

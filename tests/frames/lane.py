@@ -56,7 +56,7 @@ BITS = {4: 24, 6: 64}
 SOURCES = {4: ip_network("198.19.0.0/16"), 6: ip_network("2001:db8:1::/112")}
 MAPPED = "::ffff:198.18.0.1"
 TOKEN_BYTES = 8
-DEADLINE_S = 5.0
+PATIENCE_S = 5.0
 ETHERNET_BYTES = 14
 
 # With these the server takes, and answers, as much as a Linux host can be made to.
@@ -64,9 +64,9 @@ ANY = "*"
 GENEROUS = {
     "ipv4/conf/*/accept_source_route": 1,
     "ipv4/conf/*/rp_filter": 0,
-    "ipv4/icmp_ratelimit": 0,
+    "ipv4/icmp_ratemask": 0,
     "ipv4/tcp_synack_retries": 0,
-    "ipv6/icmp/ratelimit": 0,
+    "ipv6/icmp/ratemask": 255,
     "ipv6/conf/*/accept_source_route": 1,
     "ipv6/conf/*/seg6_enabled": 1,
 }
@@ -129,6 +129,9 @@ class Lane:
 
     hook = "none"
     """Which of our programs guards it: tc, xdp, or none."""
+
+    patience_s = PATIENCE_S
+    """How long to wait for the server's last word."""
 
     def __init__(self) -> None:
         """Build it, with nothing attached."""
@@ -233,7 +236,7 @@ class Lane:
         packet = p.ipv4(echo, p.ICMP, source=CLIENTS[4], destination=SERVERS[4])
         self.send(p.ethernet(packet, p.ETH_IPV4))
         heard = []
-        end = time.monotonic() + DEADLINE_S
+        end = time.monotonic() + self.patience_s
         while not any(token in packet for packet in heard):
             assert time.monotonic() < end, "the server answers no echo"
             heard += self.heard()
@@ -252,8 +255,9 @@ def _on_one_cpu(cpu: int) -> Iterator[None]:
 
 def _answers(packet: bytes, way: Way) -> bool:
     """Tell whether a packet goes to the probe's source, perhaps by a route, and not from another port."""
+    destination = ip_address(packet[16:20] if packet[0] >> 4 == 4 else packet[24:40])
+    routed = ip_address(way.source).packed in packet[16:80] and not destination.is_multicast
     elsewhere = struct.pack(">HH", OPEN, p.SOURCE_PORT)
-    routed = ip_address(way.source).packed in packet[16:80]
     return routed and (way.port == OPEN or elsewhere not in packet)
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from spale_bpf.libbpf import native
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from spale_core.demo.stage import Namespace
 
 SOL_PACKET, PACKET_VERSION, PACKET_TX_RING = 263, 10, 13
@@ -26,7 +28,6 @@ RING_FRAME_AT = 32
 
 BPF_PROG_TYPE_SCHED_CLS = 3
 BPF_TCX_INGRESS, BPF_TCX_EGRESS = 46, 47
-INSTRUCTION_BYTES = 8
 
 
 class Copied:
@@ -50,7 +51,7 @@ class Copied:
 class Ring:
     """AF_PACKET with PACKET_TX_RING: only the Ethernet header is copied; the rest are pages of the ring.
 
-    So an skb has nothing but the Ethernet header in its linear part (packet(7); test_ring.py proves it).
+    So an skb has nothing but the Ethernet header in its linear part (packet(7); test_senders.py proves it).
     """
 
     def __init__(self, namespace: Namespace, interface: str) -> None:
@@ -82,32 +83,64 @@ class Ring:
         self._sock.close()
 
 
+# Fields of struct __sk_buff.
+VLAN_PRESENT_AT, DATA_AT, DATA_END_AT = 20, 76, 80
+ETHERNET_BYTES = 14
+NEXT, DROP = -1, 2
+
+
 def push_tags(namespace: Namespace, interface: str, tag: int) -> None:
     """Hang a program at the egress of an interface that gives each frame a VLAN tag with the id 0.
 
-    bpf_skb_vlan_push puts it beside the frame, where hardware and VLAN devices leave theirs. The program goes
-    with the interface.
+    bpf_skb_vlan_push puts it beside the frame, where hardware and VLAN devices leave theirs.
     """
     code = (
-        _instruction(0xB7, 2, socket.htons(tag)),  # r2 = tag
-        _instruction(0xB7, 3, 0),  # r3 = 0
-        _instruction(0x85, 0, 18),  # bpf_skb_vlan_push(r1, r2, r3)
-        _instruction(0xB7, 0, -1),  # r0 = TCX_NEXT
-        _instruction(0x95, 0, 0),  # return r0
+        _instruction(0xB7, 2, value=socket.htons(tag)),  # r2 = tag
+        _instruction(0xB7, 3, value=0),
+        _instruction(0x85, 0, value=18),  # bpf_skb_vlan_push(r1, r2, r3)
+        _instruction(0xB7, 0, value=NEXT),
+        _instruction(0x95),  # return r0
     )
-    with namespace.inside():
-        hang(b"".join(code), socket.if_nametoindex(interface), BPF_TCX_EGRESS)
+    _hang(namespace, interface, BPF_TCX_EGRESS, code)
 
 
-def hang(code: bytes, ifindex: int, place: int) -> None:
-    """Load a program of the kind for TC and hang it in a TCX chain; it goes with the interface."""
-    load = (BPF_PROG_TYPE_SCHED_CLS, b"test", b"GPL", code, len(code) // INSTRUCTION_BYTES, None)
+def demand_nothing_linear(namespace: Namespace, interface: str) -> None:
+    """Hang a program at the ingress that drops what has more than an Ethernet header in its linear part."""
+    code = (
+        _instruction(0x61, 2, 1, offset=DATA_AT),  # r2 = r1->data
+        _instruction(0x61, 3, 1, offset=DATA_END_AT),
+        _instruction(0x07, 2, value=ETHERNET_BYTES),  # r2 += 14
+        _instruction(0xB7, 0, value=DROP),
+        _instruction(0x2D, 3, 2, offset=1),  # if r3 > r2, skip one
+        _instruction(0xB7, 0, value=NEXT),
+        _instruction(0x95),
+    )
+    _hang(namespace, interface, BPF_TCX_INGRESS, code)
+
+
+def demand_tag(namespace: Namespace, interface: str) -> None:
+    """Hang a program at the ingress that drops what has no VLAN tag beside it."""
+    code = (
+        _instruction(0x61, 2, 1, offset=VLAN_PRESENT_AT),  # r2 = r1->vlan_present
+        _instruction(0xB7, 0, value=DROP),
+        _instruction(0x15, 2, offset=1, value=0),  # if r2 == 0, skip one
+        _instruction(0xB7, 0, value=NEXT),
+        _instruction(0x95),
+    )
+    _hang(namespace, interface, BPF_TCX_INGRESS, code)
+
+
+def _hang(namespace: Namespace, interface: str, place: int, code: Sequence[bytes]) -> None:
+    """Load a program and hang it in a TCX chain; it goes with the interface."""
+    load = (BPF_PROG_TYPE_SCHED_CLS, b"test", b"GPL", b"".join(code), len(code), None)
     descriptor = native.call("test program", "bpf_prog_load", *load)
     try:
-        native.call("TCX attach", "bpf_prog_attach_opts", descriptor, ifindex, place, None)
+        with namespace.inside():
+            arguments = (descriptor, socket.if_nametoindex(interface), place, None)
+            native.call("TCX attach", "bpf_prog_attach_opts", *arguments)
     finally:
         os.close(descriptor)
 
 
-def _instruction(opcode: int, register: int, value: int) -> bytes:
-    return struct.pack("<BBhi", opcode, register, 0, value)
+def _instruction(opcode: int, to: int = 0, source: int = 0, *, offset: int = 0, value: int = 0) -> bytes:
+    return struct.pack("<BBhi", opcode, source << 4 | to, offset, value)

@@ -154,9 +154,10 @@ def tcp(
     addresses: tuple[str, str] = (CLIENT4, SERVER4),
     *,
     source_port: int = SOURCE_PORT,
+    numbers: tuple[int, int] = (1, 0),
 ) -> bytes:
-    """Return a TCP segment without options."""
-    head = struct.pack(">HHIIBBHHH", source_port, port, 1, 0, 5 << 4, flags, 65535, 0, 0)
+    """Return a TCP segment without options; `numbers` are its sequence and acknowledgement number."""
+    head = struct.pack(">HHIIBBHHH", source_port, port, *numbers, 5 << 4, flags, 65535, 0, 0)
     return _summed(head + payload, TCP, addresses, 16)
 
 

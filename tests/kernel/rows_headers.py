@@ -43,22 +43,17 @@ def ipv4_rows() -> Iterator[Row]:
     yield Row("ipv4-cut-options", plain4(b"", version_ihl=0x46), Reason.TRUNCATED, exact=True)
     yield Row("ipv4-evil-bit", plain4(KNOCK, fragment=0x8000), Reason.NO_GRANT)
     yield Row("ipv4-total-length-lies", plain4(KNOCK, total_length=20), Reason.NO_GRANT)
-    for size in (0, 3):
-        yield Row(
-            f"ipv4-first-{size}",
-            plain4(KNOCK[:size], fragment=IPV4_MORE),
-            Reason.SHORT_FRAGMENT,
-            LIVE_TCP,
-            exact=True,
-        )
+    for size in (0, 3, 4, 7):
+        short = plain4(KNOCK[:size], fragment=IPV4_MORE)
+        yield Row(f"ipv4-first-{size}", short, Reason.SHORT_FRAGMENT, LIVE_TCP)
         short = plain4(KNOCK[:size], p.UDP, fragment=IPV4_MORE)
-        yield Row(f"ipv4-first-{size}-udp", short, Reason.SHORT_FRAGMENT, exact=True)
-    yield Row("ipv4-first-0-icmp", plain4(b"", p.ICMP, fragment=IPV4_MORE), None, exact=True)
-    yield Row("ipv4-first-8", plain4(KNOCK[:8], fragment=IPV4_MORE), Reason.BAD_FLAGS, exact=True)
-    yield Row(
-        "ipv4-first-8-live", plain4(KNOCK[:8], fragment=IPV4_MORE), None, LIVE_TCP, extends=True, exact=True
-    )
-    yield Row("ipv4-first-8-open", plain4(HARMLESS[:8], fragment=IPV4_MORE), None, exact=True)
+        yield Row(f"ipv4-first-{size}-udp", short, Reason.SHORT_FRAGMENT)
+    yield Row("ipv4-first-0-icmp", plain4(b"", p.ICMP, fragment=IPV4_MORE), None)
+    for size in (8, 14, 15):
+        cut = plain4(KNOCK[:size], fragment=IPV4_MORE)
+        yield Row(f"ipv4-first-{size}", cut, Reason.BAD_FLAGS)
+        yield Row(f"ipv4-first-{size}-live", cut, None, LIVE_TCP, extends=True)
+        yield Row(f"ipv4-first-{size}-open", plain4(HARMLESS[:size], fragment=IPV4_MORE), None)
     yield Row("ipv4-first-16", plain4(KNOCK[:16], fragment=IPV4_MORE), Reason.NO_GRANT)
     yield Row("ipv4-first-24", plain4(KNOCK + bytes(4), fragment=IPV4_MORE), Reason.NO_GRANT)
     first = plain4(KNOCK[:16], fragment=IPV4_MORE, options=bytes(8))
@@ -92,19 +87,15 @@ def ipv6_rows() -> Iterator[Row]:
     yield Row("ipv6-version-4", plain6(HARMLESS, version=4), Reason.TRUNCATED)
     yield Row("ipv6-payload-length-lies", plain6(KNOCK, payload_length=0), Reason.NO_GRANT)
     more = (FRAGMENT, IPV6_MORE)
+    for size in (0, 3, 7):
+        short = chained(KNOCK[:size], p.TCP, more)
+        yield Row(f"ipv6-first-{size}", short, Reason.SHORT_FRAGMENT, LIVE_TCP)
     for size in (0, 3):
-        yield Row(
-            f"ipv6-first-{size}",
-            chained(KNOCK[:size], p.TCP, more),
-            Reason.SHORT_FRAGMENT,
-            LIVE_TCP,
-            exact=True,
-        )
-        yield Row(
-            f"ipv6-atomic-{size}", chained(KNOCK[:size], p.TCP, (FRAGMENT, 0)), Reason.TRUNCATED, exact=True
-        )
-    yield Row("ipv6-first-cut-chain", chained(b"", DSTOPTS, more), Reason.SHORT_FRAGMENT, exact=True)
-    yield Row("ipv6-first-8", chained(KNOCK[:8], p.TCP, more), Reason.BAD_FLAGS, exact=True)
+        cut = chained(KNOCK[:size], p.TCP, (FRAGMENT, 0))
+        yield Row(f"ipv6-atomic-{size}", cut, Reason.TRUNCATED, exact=True)
+    yield Row("ipv6-first-cut-chain", chained(b"", DSTOPTS, more), Reason.SHORT_FRAGMENT)
+    for size in (8, 15):
+        yield Row(f"ipv6-first-{size}", chained(KNOCK[:size], p.TCP, more), Reason.BAD_FLAGS)
     yield Row("ipv6-first-16", chained(KNOCK[:16], p.TCP, more), Reason.NO_GRANT)
     yield Row("ipv6-first-16-open", chained(HARMLESS[:16], p.TCP, more), None)
     yield Row("ipv6-first-chain", chained(KNOCK[:16], p.TCP, HOPOPTS, more, DSTOPTS), Reason.NO_GRANT)
@@ -112,6 +103,45 @@ def ipv6_rows() -> Iterator[Row]:
     yield Row("ipv6-later-more", chained(KNOCK, p.TCP, DSTOPTS, (FRAGMENT, 8 | IPV6_MORE)), None)
     for protocol in (p.ICMP6, p.ESP, p.NO_NEXT, 47, 132, 135):
         yield Row(f"ipv6-protocol-{protocol}", plain6(KNOCK, protocol), None)
+
+
+def lying_rows() -> Iterator[Row]:
+    """Return first fragments with more in the frame than they claim: the host reads other fragments there."""
+    state = (granted(p.TCP, TCP_PORT, table.grace),)
+    for claimed, reason in (
+        (0, Reason.SHORT_FRAGMENT),
+        (4, Reason.SHORT_FRAGMENT),
+        (8, Reason.BAD_FLAGS),
+        (15, Reason.BAD_FLAGS),
+        (16, None),
+        (20, None),
+        (24, None),
+    ):
+        for options in (b"", bytes(12)):
+            length = 20 + len(options) + claimed
+            lie = plain4(KNOCK, fragment=IPV4_MORE, total_length=length, options=options)
+            name = f"ipv4-first-claims-{claimed}-options-{len(options)}"
+            yield Row(name, lie, reason, state, extends=reason is None)
+        for kinds in ((), (HOPOPTS,), (AH,)):
+            content, following = p.extended(KNOCK, p.TCP, *kinds, (FRAGMENT, IPV6_MORE))
+            length = len(content) - len(KNOCK) + claimed
+            name = f"ipv6-first-claims-{claimed}-behind-{kinds}"
+            yield Row(
+                name, plain6(content, following, payload_length=length), reason, state, extends=reason is None
+            )
+    content, following = p.extended(HARMLESS, p.TCP, (FRAGMENT, IPV6_MORE), DSTOPTS)
+    for claimed in (0, 8, 15):
+        name = f"ipv6-first-claims-no-ports-{claimed}"
+        yield Row(name, plain6(content, following, payload_length=8 + claimed), Reason.SHORT_FRAGMENT)
+    yield Row("ipv6-first-claims-ports", plain6(content, following, payload_length=24), None)
+    yield Row(
+        "ipv4-first-claims-no-header",
+        plain4(KNOCK, fragment=IPV4_MORE, total_length=8),
+        Reason.SHORT_FRAGMENT,
+    )
+    behind = chained(KNOCK, p.TCP, HOPOPTS, (FRAGMENT, IPV6_MORE))
+    behind = behind[:18] + (8).to_bytes(2, "big") + behind[20:]
+    yield Row("ipv6-first-claims-no-fragment-header", behind, Reason.SHORT_FRAGMENT)
 
 
 def cut_rows() -> Iterator[Row]:
@@ -183,4 +213,4 @@ def layer2_rows() -> Iterator[Row]:
         yield Row(f"to-{destination.hex()}", packet, Reason.NO_GRANT, how=ETHERNET)
 
 
-ROWS = (*ipv4_rows(), *ipv6_rows(), *cut_rows(), *vlan_rows(), *layer2_rows())
+ROWS = (*ipv4_rows(), *ipv6_rows(), *lying_rows(), *cut_rows(), *vlan_rows(), *layer2_rows())

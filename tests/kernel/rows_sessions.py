@@ -168,11 +168,21 @@ def kin_rows() -> Iterator[Row]:
             packet = frame(family, p.tcp(PORT, flags), p.TCP)
             state = (SESSIONS["open"], granted(p.TCP, PORT, table.live), *allow)
             yield Row(f"session-allowed-{flags:02x}-ipv{family}", packet, None, state)
+        first = _first_fragment(family, p.tcp(PORT, ACK)[:15])
+        yield Row(f"session-first-ipv{family}", first, Reason.BAD_FLAGS, (SESSIONS["open"],))
+        first = _first_fragment(family, p.tcp(PORT, ACK)[:16])
+        yield Row(f"session-first-whole-ipv{family}", first, None, (SESSIONS["open"],), leaves=USED)
         cut = frame(family, p.tcp(PORT, ACK)[:13], p.TCP)
         yield Row(f"session-cut-ipv{family}", cut, Reason.BAD_FLAGS, (SESSIONS["open"],), exact=True)
     key = key_of(6, source=p.packed(MAPPED))
     mapped = (session(SessionState.OPEN, 5, key),)
     yield Row("session-mapped", from6(MAPPED, p.tcp(PORT, ACK)), Reason.MAPPED, mapped, how=ETHERNET)
+
+
+def _first_fragment(family: int, segment: bytes) -> bytes:
+    if family == 4:
+        return rows_headers.plain4(segment, fragment=p.IPV4_MORE)
+    return table.chained(segment, p.TCP, (p.FRAGMENT, p.IPV6_MORE))
 
 
 def scoped_rows() -> Iterator[Row]:
@@ -216,7 +226,7 @@ def room_rows() -> Iterator[Row]:
 def header_rows() -> Iterator[Row]:
     """Return SYNs under a LIVE grant in every dress, all of them the same session's."""
     for row in rows_headers.ROWS:
-        if row.extends and not row.exact and row.state == rows_headers.LIVE_TCP:
+        if row.extends and row.state == rows_headers.LIVE_TCP and not row.exact and "first" not in row.name:
             yield row._replace(name=f"session-{row.name}", state=(tracking(), *row.state), leaves=OPENED)
 
 

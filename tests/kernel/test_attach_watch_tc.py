@@ -17,7 +17,6 @@ from lab import (
 )
 from tc_lab import OURS, attached, dataplane, fill_chain
 from watch_lab import (
-    ANOTHER_BEFORE,
     BEHIND_OURS,
     WAYS,
     described,
@@ -27,6 +26,7 @@ from watch_lab import (
     refused,
     repaired,
     take_off,
+    without_sys_admin,
 )
 
 from spale_bpf import libbpf
@@ -147,15 +147,29 @@ def test_a_chain_that_is_full_is_left_as_it_is(flood):
 def test_what_was_put_first_outlives_its_loader(client, mode):
     """The twin of a program is attached like the program itself: by nobody's process, and taken over."""
     with Flood(client) as flood, dataplane(**WAYS[mode]) as successor:
-        with dataplane(**WAYS[mode]) as made, foreign(mode, TC_NEXT):
+        with dataplane(**WAYS[mode]) as made:
             made.attach(DOORS[:1])
-            with foreign(mode, TC_NEXT, ANOTHER_BEFORE):
+            with foreign(mode, TC_NEXT):
                 assert len(repaired(made)) == 1
         flood.must_not_arrive()
         assert names()[0] == OURS
         assert successor.attach(DOORS[:1])[0].replaced
         assert not flood.arrived()
         assert names().count(OURS) == 1
+
+
+def test_a_daemon_without_root_can_put_back(made, mode, flood):
+    """With CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON alone: names are not told, but what is lost is put back."""
+    with foreign(mode, TC_OK) as descriptor:
+        number = libbpf.prog_info(descriptor).id
+        with without_sys_admin():
+            assert repaired(made)[0].startswith(f"program {number}")
+        flood.must_not_arrive()
+        take_off(mode)
+        flood.must_arrive()
+        with without_sys_admin():
+            assert len(repaired(made)) == 1
+        flood.must_not_arrive()
 
 
 def test_a_successor_is_not_fought(made, mode):

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import socket
+import struct
 from contextlib import contextmanager
 
 from lab import SCHED_CLS, command, name_of, program
@@ -14,9 +16,10 @@ from spale_core.interfaces import Outcome
 from spale_core.model import AttachMode
 from spale_tc import clsact
 
+CAP_SYS_ADMIN, CAPABILITY_VERSION_3 = 21, 0x20080522
+
 WAYS = {AttachMode.TCX: {}, AttachMode.CLSACT: {"use_tcx": without_tcx}}
 BEFORE_OURS = libbpf.ClsactFilter(clsact.PLACE.priority, 7)
-ANOTHER_BEFORE = libbpf.ClsactFilter(clsact.PLACE.priority, 8)
 BEHIND_OURS = libbpf.ClsactFilter(clsact.PLACE.priority + 1, 1)
 
 
@@ -69,3 +72,18 @@ def refused(made):
     (loss,) = made.ensure()
     assert loss.outcome is Outcome.FAILED
     return loss.note
+
+
+@contextmanager
+def without_sys_admin():
+    """Lay down CAP_SYS_ADMIN: what a daemon without root has none of. The thread takes it up again."""
+    header = struct.pack("=Ii", CAPABILITY_VERSION_3, 0)
+    before = ctypes.create_string_buffer(24)
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.capget(header, before) == 0
+    effective, *rest = struct.unpack("=6I", before.raw)
+    assert libc.capset(header, struct.pack("=6I", effective & ~(1 << CAP_SYS_ADMIN), *rest)) == 0
+    try:
+        yield
+    finally:
+        assert libc.capset(header, before) == 0

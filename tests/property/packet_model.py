@@ -49,7 +49,7 @@ class Packet:
         return number(self.content[2:4])
 
     def becomes_first(self) -> None:
-        """Note a first fragment: reassembly takes what the IP header claims, not what else is in the frame."""
+        """Note a first fragment: reassembly takes what the IP header claims, not what is behind it."""
         self.first = True
         self.content = self.content[: max(0, self.claimed)]
 
@@ -136,5 +136,6 @@ def step(packet: Packet) -> bool:
         packet.becomes_first()
     packet.atomic |= packet.protocol == FRAGMENT and not flags & 1
     packet.options = True
-    packet.protocol, packet.content, packet.claimed = following, packet.content[length:], packet.claimed - length
+    packet.protocol, packet.content = following, packet.content[length:]
+    packet.claimed -= length
     return True

@@ -23,7 +23,15 @@ from spale_core.testing import FakeDataplane
 FAILING = "SPALE_TEST_FAILING"
 """In the environment: the name of the method that fails."""
 
-SWEEPS = {"counters", "ensure", "installed", "sessions", "change_sessions", "end_sessions", "set_session_counts"}
+SWEEPS = {
+    "counters",
+    "ensure",
+    "installed",
+    "sessions",
+    "change_sessions",
+    "end_sessions",
+    "set_session_counts",
+}
 """What is done every few seconds: no entry in the diary."""
 
 DIARY = "SPALE_TEST_DIARY"

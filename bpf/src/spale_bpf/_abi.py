@@ -192,5 +192,5 @@ MAPS: Final = {
     "spale_seen_macs": MapShape(9, 8, 1, 65536, 0),
     "spale_buckets": MapShape(9, 16, 8, 16384, 0),
     "spale_counters": MapShape(6, 4, 24, 26, 0),
-    "spale_scratch": MapShape(6, 4, 60, 1, 0),
+    "spale_scratch": MapShape(6, 4, 64, 1, 0),
 }

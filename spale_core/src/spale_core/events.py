@@ -132,6 +132,27 @@ class Grants(Event):
 
 
 @frozen(kw_only=True)
+class Restored(Event):
+    """What the store remembers of an earlier daemon: `count` grants go on, `ended` did not come back."""
+
+    word: ClassVar[str] = "restored"
+    level: ClassVar[Level] = Level.NOTICE
+
+    count: int
+    ended: int
+
+
+@frozen(kw_only=True)
+class StoreSays(Event):
+    """The store is not as it should be, and the daemon goes on."""
+
+    word: ClassVar[str] = "store"
+    level: ClassVar[Level] = Level.WARNING
+
+    message: str
+
+
+@frozen(kw_only=True)
 class Expired(Event):
     """What a client held for a source has run out."""
 

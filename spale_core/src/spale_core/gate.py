@@ -59,18 +59,18 @@ def check_time(claim: Claim, now: Moment, max_skew_s: int) -> Refused | None:
     return Refused(Reason.SKEW, claim.source, claim.client, detail=detail)
 
 
-def lost_until_unix_ms(started: Moment, max_skew_s: int, *, bound: bool) -> int:
-    """Return up to which time a datagram may have been used before the memory was lost at `started`.
+def lost_until_unix_ms(lost_unix_ms: int, max_skew_s: int, *, bound: bool) -> int:
+    """Return up to which time a datagram may have been used before the memory was lost at `lost_unix_ms`.
 
     An unbound one may come from a clock that is ahead. A bound one can at most be sent again from the very
     address that it was made for.
     """
-    return started.unix_ms if bound else started.unix_ms + max_skew_s * 1000
+    return lost_unix_ms if bound else lost_unix_ms + max_skew_s * 1000
 
 
-def check_memory(claim: Claim, started: Moment, max_skew_s: int) -> Refused | None:
+def check_memory(claim: Claim, lost_unix_ms: int, max_skew_s: int) -> Refused | None:
     """Refuse what may have been used before the replay memory was lost."""
-    until_ms = lost_until_unix_ms(started, max_skew_s, bound=claim.bound)
+    until_ms = lost_until_unix_ms(lost_unix_ms, max_skew_s, bound=claim.bound)
     if claim.unix_ms > until_ms:
         return None
     return Refused(Reason.MEMORY_LOST, claim.source, claim.client)

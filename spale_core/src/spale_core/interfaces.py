@@ -199,8 +199,16 @@ class GrantStore(Protocol):
     memory_lost: bool
     """Whether what an earlier daemon remembered is not known here (wire.md, "Replay memory")."""
 
+    lost_unix_ms: int
+    """When it was lost at an earlier start; 0 if it never was, or nobody knows. It is never forgotten: the
+    datagrams from before may still be good when a daemon is started twice, or the clock is stepped back."""
+
     def transaction(self) -> AbstractContextManager[None]:
-        """Return a context in which all changes are made durable together, or none if it raises."""
+        """Return a context in which all changes are made durable together, or none if it raises.
+
+        There is one every five seconds at least. A store that cannot write any more should say so, go on in
+        memory, and see to it that the next start does not trust what it left behind.
+        """
 
     def remember(self, client_key: bytes, enc: bytes, unix_ms: int, now_unix_ms: int) -> bool:
         """Record a datagram of the client with the public key `client_key`: test-and-set.
@@ -224,12 +232,20 @@ class GrantStore(Protocol):
         """Write what is not written and close."""
 
 
+def _say_nothing(_message: str) -> None:
+    """Say nothing: what a store in a test has to say, nobody hears."""
+
+
 @frozen
 class StoreSettings:
-    """What a store must know: its folder and the window in which a datagram's time is good."""
+    """What a store must know: its folder and the window in which a datagram's time is good.
+
+    ``say(message)`` tells the administrator in a sentence what is not as it should be.
+    """
 
     state_dir: Path
     max_skew_s: int = field(default=30)
+    say: Callable[[str], None] = field(default=_say_nothing, eq=False, repr=False)
 
 
 @frozen

@@ -23,7 +23,9 @@ from spale_core.interfaces import AuthScheme, DataplaneKind, StoreKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-_OURS = {"tc": "spale-tc", "xdp": "spale-xdp", "hpke": "spale-crypto-hpke", "memory": "spale-core"}
+_OURS = {"tc": "spale-tc", "xdp": "spale-xdp", "hpke": "spale-crypto-hpke"} | dict.fromkeys(
+    ("memory", "sqlite"), "spale-core"
+)
 """Which distribution of ours would give a plugin that is missing."""
 
 Offer = TypeVar("Offer", DataplaneKind, AuthScheme, StoreKind)

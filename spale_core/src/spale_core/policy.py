@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from spale_core.model import NEVER_NS, Grant
 
 if TYPE_CHECKING:
@@ -52,11 +54,12 @@ def union(shares: Sequence[Grant]) -> Grant:
     """Return one grant that is LIVE while one of `shares` is, and else in GRACE while one of them is.
 
     All are for one source and service, at least one is given, and none is DEAD. It holds as long as no packet
-    comes; after one the monitor's sweep makes the union anew.
+    comes; after one the monitor's sweep makes the union anew. A share may have been used last before this
+    boot; the kernel, which knows no such times, is given what is left of its windows.
     """
-    if len(shares) == 1:
+    if len(shares) == 1 and shares[0].last_ns >= 0:
         return shares[0]
-    last_ns = max(share.last_ns for share in shares)
+    last_ns = max(0, *(share.last_ns for share in shares))
     return Grant(
         source=shares[0].source,
         service=shares[0].service,
@@ -64,6 +67,17 @@ def union(shares: Sequence[Grant]) -> Grant:
         idle_ns=_until_to_window_ns(max(_until_ns(s, s.idle_ns) for s in shares), last_ns),
         grace_ns=_until_to_window_ns(max(_until_ns(s, s.grace_ns) for s in shares), last_ns),
         end_ns=max(share.end_ns for share in shares),
+    )
+
+
+def cut(grant: Grant, client: ClientSettings, now_ns: int) -> Grant:
+    """Return `grant` as far as it may go on under what `client` may have by now; it is never widened."""
+    end_ns = NEVER_NS if client.max_s == NEVER_S else now_ns + client.max_s * _NS_PER_S
+    return evolve(
+        grant,
+        idle_ns=min(grant.idle_ns, _window_ns(client.idle_s)),
+        grace_ns=min(grant.grace_ns, _window_ns(client.grace_s)),
+        end_ns=min(grant.end_ns, end_ns),
     )
 
 

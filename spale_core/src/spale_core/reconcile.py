@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from spale_core import gate, policy
+from spale_core import gate, policy, restore
 from spale_core.errors import DataplaneError, StoreError
 from spale_core.gate import ClaimRate
 from spale_core.holdings import Holdings
@@ -53,11 +53,12 @@ class Reconciler:
     """Owns the holdings; the only one that writes grants to the store and to the dataplane."""
 
     def __init__(self, settings: Settings, store: GrantStore, dataplane: Dataplane, started: Moment) -> None:
-        """Judge by `settings`; `started` is when the daemon began, for a memory that is lost."""
+        """Judge by `settings`; `started` is when the daemon began, for a memory that was lost by then."""
         self._settings = settings
         self._store = store
         self._dataplane = dataplane
         self._started = started
+        self._lost_unix_ms = started.unix_ms if store.memory_lost else store.lost_unix_ms
         self._rate = ClaimRate()
         self._holdings = Holdings()
         self._written: dict[Pair, Grant] = {}
@@ -68,15 +69,35 @@ class Reconciler:
     @property
     def unbound_until_unix_ms(self) -> int | None:
         """Return until when unbound datagrams are refused because the memory is lost, None if it is not."""
-        if not self._store.memory_lost:
-            return None
-        return gate.lost_until_unix_ms(self._started, self._settings.max_skew_s, bound=False)
+        until_ms = gate.lost_until_unix_ms(self._lost_unix_ms, self._settings.max_skew_s, bound=False)
+        return until_ms if self._lost_unix_ms and until_ms > self._started.unix_ms else None
 
     def seen(self) -> dict[bytes, Source | None]:
         """Return the replay identities that are remembered, each with its first source where known."""
         seen: dict[bytes, Source | None] = dict.fromkeys(self._store.identities())
         seen.update((enc, source) for enc, (_, source) in self._first_seen.items() if enc in seen)
         return seen
+
+    def restore(self, now: Moment) -> tuple[int, int]:
+        """Give the kernel what is left of the grants in the store; return how many, and how many ended.
+
+        What does not fit, the longest unused first, ends too. Raise DataplaneError or StoreError.
+        """
+        stored = list(self._store.live())
+        kept = restore.select(stored, self._settings, now)
+        for holding in kept:
+            self._holdings.set(holding.client, _pair(holding), holding.grant)
+        try:
+            self._write(self._holdings.pairs())
+        except DataplaneError:
+            kept = self._restore_what_fits(kept)
+        unchanged = set(stored) & set(kept)
+        with self._store.transaction():
+            for holding in set(stored) - unchanged:
+                self._store.delete(holding.client, *_pair(holding))
+            for holding in set(kept) - unchanged:
+                self._store.put(holding)
+        return len(kept), len(stored) - len(kept)
 
     def judge(self, claims: Sequence[Claim], now: Moment) -> list[Granted | Refused]:
         """Judge the claims of one wake-up in one transaction; raise IpcError for an unknown client."""
@@ -107,6 +128,22 @@ class Reconciler:
         ended, self._ended = self._ended, []
         return _grouped(ended)
 
+    def _restore_what_fits(self, wanted: Iterable[Holding]) -> list[Holding]:
+        """Give the kernel as many of `wanted` as it takes, each client's for an address whole or not at all."""
+        whole: dict[tuple[str, Source], list[Holding]] = {}
+        for holding in wanted:
+            self._holdings.set(holding.client, _pair(holding), None)
+            whole.setdefault((holding.client, holding.grant.source), []).append(holding)
+        kept = []
+        for holdings in whole.values():
+            log: list[_Change] = [
+                (each.client, _pair(each), self._holdings.set(each.client, _pair(each), each.grant))
+                for each in holdings
+            ]
+            if self._enforce(log) is None:
+                kept += holdings
+        return kept
+
     def _decide(self, claim: Claim, now: Moment, log: list[_Change]) -> Granted | Refused:
         client = self._settings.clients[claim.client]
         refused = gate.check_expiry(claim, client, now) or self._rate.check(claim, now)
@@ -128,8 +165,7 @@ class Reconciler:
     def _check(self, claim: Claim, client: ClientSettings, now: Moment) -> Refused | None:
         skew_s = self._settings.max_skew_s
         refused = gate.check_time(claim, now, skew_s)
-        if refused is None and self._store.memory_lost:
-            refused = gate.check_memory(claim, self._started, skew_s)
+        refused = refused or gate.check_memory(claim, self._lost_unix_ms, skew_s)
         return refused or gate.check_source(claim, client) or gate.check_services(claim, client)
 
     def _hold_all(self, granted: Granted, log: list[_Change]) -> None:
@@ -240,6 +276,10 @@ class Reconciler:
         oldest_ms = now.unix_ms - _FIRST_SEEN_MS
         for enc in [enc for enc, (seen_ms, _) in self._first_seen.items() if seen_ms < oldest_ms]:
             del self._first_seen[enc]
+
+
+def _pair(holding: Holding) -> Pair:
+    return holding.grant.source, holding.grant.service
 
 
 def _grouped(ended: Iterable[_Share]) -> list[Ended]:

@@ -11,7 +11,7 @@ from bisect import insort
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 MAX_ENTRIES = 1024
 """How many datagrams are remembered per client key."""
@@ -24,10 +24,19 @@ class ReplayMemory:
     """The used datagrams of one client key; times are ``unix_ms`` of the datagrams."""
 
     def __init__(
-        self, max_skew_ms: int, *, mark_unix_ms: int = 0, entries: Iterable[tuple[bytes, int]] = ()
+        self,
+        max_skew_ms: int,
+        *,
+        mark_unix_ms: int = 0,
+        entries: Iterable[tuple[bytes, int]] = (),
+        on_forget: Callable[[bytes], None] | None = None,
     ) -> None:
-        """Begin with what a store had: its mark, and the (enc, time) that are later than it."""
+        """Begin with what a store had: its mark, and the (enc, time) that are later than it.
+
+        ``on_forget(enc)`` is told of each entry that the mark stands for from now on.
+        """
         self._max_skew_ms = max_skew_ms
+        self._on_forget = on_forget
         self._mark = mark_unix_ms
         self._times = {enc: unix_ms for enc, unix_ms in entries if unix_ms > mark_unix_ms}
         self._by_time = sorted((unix_ms, enc) for enc, unix_ms in self._times.items())
@@ -40,6 +49,10 @@ class ReplayMemory:
     def __len__(self) -> int:
         """Return how many datagrams are remembered one by one."""
         return len(self._times)
+
+    def __contains__(self, enc: object) -> bool:
+        """Tell whether the datagram is remembered by itself; the mark may stand for others."""
+        return enc in self._times
 
     def __iter__(self) -> Iterator[tuple[bytes, int]]:
         """Yield the (enc, time) that are remembered, oldest first."""
@@ -80,4 +93,6 @@ class ReplayMemory:
         kept = next((i for i, (t, _) in enumerate(self._by_time) if t > self._mark), len(self._by_time))
         for _, enc in self._by_time[:kept]:
             del self._times[enc]
+            if self._on_forget is not None:
+                self._on_forget(enc)
         del self._by_time[:kept]

@@ -89,9 +89,9 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition("AUTH", PLUGINS, "schemes of authentication, separated by commas", "hpke",
                field="auth", options=("--auth",), metavar="LIST",
                not_yet=lambda value: "hpke-v1" in value, later="hpke-v1"),
-    Definition("STORE", PLUGIN, "what remembers grants and used knocks", "memory",
-               field="store", options=("--store",), metavar="NAME",
-               not_yet=lambda value: value == "sqlite", later="sqlite"),
+    Definition("STORE", PLUGIN, "what remembers grants and used knocks: sqlite, in STATE_DIR; memory, until the "
+               "daemon ends; or a plugin's name", "sqlite",
+               field="store", options=("--store",), metavar="NAME"),
     Definition("MAX_SKEW_SEC", number(1, 120), "seconds that a client's clock may be off", "30",
                field="max_skew_s", options=("--max-skew-sec",), metavar="N"),
     Definition("REQUIRE_SOURCE_BINDING", FLAG, "1: refuse knocks that do not name the source they open for",

@@ -69,7 +69,7 @@ class Settings:
     rate: int = 3
     burst: int = 3
     auth: tuple[str, ...] = ("hpke",)
-    store: str = "memory"
+    store: str = "sqlite"
     max_skew_s: int = 30
     require_source_binding: bool = False
     log_only: bool = False

@@ -105,9 +105,12 @@ class Story:
         self._keygen("client", "--name", "friend", "--bundle", *public, "--out", str(self._clients))
         shown = ("-i", DOOR, "-S", str(SPA_PORT), "--protect", str(SERVICE), "--idle-sec", str(IDLE_S))
         more = ("--grace-sec", "0", "--dataplane", self.dataplane, "--config", str(self._empty_config()))
+        state = ("--state-dir", str(self.folder / "state"))
         keys = ("--server-key", str(self._server / "server.key"), "--clients", str(self._clients))
         log = self.folder / "daemon.log"
-        self._running.append(Daemon(self.stage.server, log, *shown, *more, *keys, outlive=self.outlive))
+        self._running.append(
+            Daemon(self.stage.server, log, *shown, *more, *state, *keys, outlive=self.outlive)
+        )
         ready = self.daemon.wait_for("ready", timeout_s=10)
         seen = f"ready ({ready['dataplane']}, {ready['mode']})"
         self.narrator.tell(f"spale run {' '.join(shown)} ...", seen)

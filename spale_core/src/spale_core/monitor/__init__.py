@@ -13,7 +13,7 @@ from spale_core import log as logs
 from spale_core import plugins, privilege
 from spale_core.clock import SystemClock, read
 from spale_core.errors import UnavailableError
-from spale_core.events import Warned
+from spale_core.events import StoreSays, Warned
 from spale_core.interfaces import DataplaneSettings, StoreSettings
 from spale_core.log import Log
 from spale_core.monitor import sockets
@@ -45,10 +45,11 @@ def run(settings: Settings) -> int:
     with ExitStack() as stack:
         signals = stack.enter_context(Signals())
         selector = stack.enter_context(selectors.DefaultSelector())
-        started = read(clock)
-        store = _open_store(settings, available)
+        store = _open_store(settings, available, log)
         stack.callback(store.close)
         supervisor = Supervisor(_make_plan(settings, available, log, stack), selector)
+        # Only now is it certain that no earlier daemon still takes knocks.
+        started = read(clock)
         stack.callback(supervisor.end)
         # What is there by now is shared with every listener; the collector must not touch its pages.
         gc.freeze()
@@ -73,9 +74,15 @@ def _open_log(settings: Settings, clock: SystemClock) -> Log:
     return log
 
 
-def _open_store(settings: Settings, available: tuple[InstalledPlugin, ...]) -> GrantStore:
+def _open_store(settings: Settings, available: tuple[InstalledPlugin, ...], log: Log) -> GrantStore:
     kind = plugins.Plugins([settings.store], available).store(settings.store)
-    return kind.make(StoreSettings(settings.state_dir, settings.max_skew_s))
+    return kind.make(
+        StoreSettings(
+            settings.state_dir,
+            settings.max_skew_s,
+            say=lambda message: log.emit(StoreSays(message=message)),
+        )
+    )
 
 
 def _make_plan(

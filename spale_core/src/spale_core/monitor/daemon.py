@@ -79,6 +79,7 @@ class Daemon:
         settings = self._parts.settings
         self._dataplane.set_services(settings.services)
         self._dataplane.set_always_allow(settings.always_allow)
+        self._reporter.restored(*self._parts.reconciler.restore(read(self._parts.clock)))
         while not self._supervisor.is_ready and self._stop is None:
             self._await_listener()
         if self._stop is not None:
@@ -95,6 +96,7 @@ class Daemon:
         try:
             while self._stop is None:
                 self._turn()
+            self._attempt("sweep", self._sweep)
             if self._stop is signal.SIGINT or self._parts.settings.on_exit is OnExit.DETACH:
                 self._detach()
         except BaseException:

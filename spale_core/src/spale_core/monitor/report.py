@@ -56,6 +56,11 @@ class Reporter:
         name = None if refused.client is None else self._clients[refused.client].name
         self._log.emit(events.refused(refused, name))
 
+    def restored(self, count: int, ended: int) -> None:
+        """Tell how many grants came back from the store, and how many did not."""
+        if count or ended:
+            self._log.emit(events.Restored(count=count, ended=ended))
+
     def ended(self, ended: Iterable[Ended]) -> None:
         """Tell which grants have run out."""
         for grant in ended:

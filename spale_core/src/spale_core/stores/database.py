@@ -16,10 +16,10 @@ from attrs import astuple, define, field, frozen
 
 from spale_core.errors import StoreError
 from spale_core.stores import rows
-from spale_core.stores.rows import Header, HoldingKey, Row
+from spale_core.stores.rows import Header, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 VERSION: Final = 1
@@ -60,6 +60,18 @@ _SCHEMA: Final = """
     CREATE TABLE marks (client_key BLOB PRIMARY KEY, unix_ms INTEGER) WITHOUT ROWID;
 """
 
+_INSERT: Final = {
+    "holdings": "INSERT OR REPLACE INTO holdings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "used": "INSERT OR REPLACE INTO used VALUES (?, ?, ?)",
+    "marks": "INSERT OR REPLACE INTO marks VALUES (?, ?)",
+}
+_DELETE: Final = {
+    "holdings": """DELETE FROM holdings
+        WHERE client = ? AND source = ? AND ifindex = ? AND protocol = ? AND port = ?""",
+    "used": "DELETE FROM used WHERE client_key = ? AND enc = ?",
+    "marks": "DELETE FROM marks WHERE client_key = ?",
+}
+
 
 class DamagedError(StoreError):
     """The file is not what was written."""
@@ -77,9 +89,15 @@ class NewerError(StoreError):
     """A newer spale wrote the file."""
 
 
+Key = tuple[str | bytes | int, ...]
+"""The columns that name a row of a table."""
+
+_Table = dict[Key, Row | None]
+
+
 @frozen
 class Snapshot:
-    """All that a file says; times of `used` and `marks` are `rows.signed`."""
+    """All that a file says; times of datagrams are `rows.signed`."""
 
     header: Header
     holdings: list[Row] = field(factory=list)
@@ -89,20 +107,28 @@ class Snapshot:
 
 @define
 class Changes:
-    """What one transaction changes, each row as it is in the end; None: it is gone."""
+    """What one transaction changes, by the columns that name a row: the others, None if it is gone."""
 
-    holdings: dict[HoldingKey, Row | None] = field(factory=dict)
-    used: dict[tuple[bytes, bytes], int | None] = field(factory=dict)
-    marks: dict[tuple[bytes], int] = field(factory=dict)
+    holdings: _Table = field(factory=dict)
+    used: _Table = field(factory=dict)
+    marks: _Table = field(factory=dict)
 
     @classmethod
     def to(cls, snapshot: Snapshot) -> Changes:
         """Return what makes an empty file say what `snapshot` does."""
         return cls(
-            holdings={_holding_key(row): row[5:] for row in snapshot.holdings},
-            used={(client_key, enc): unix_ms for client_key, enc, unix_ms in snapshot.used},
-            marks={(client_key,): unix_ms for client_key, unix_ms in snapshot.marks},
+            holdings={row[:5]: row[5:] for row in snapshot.holdings},
+            used={row[:2]: row[2:] for row in snapshot.used},
+            marks={row[:1]: row[1:] for row in snapshot.marks},
         )
+
+    def __bool__(self) -> bool:
+        """Tell whether anything changes."""
+        return bool(self.holdings or self.used or self.marks)
+
+    def tables(self) -> tuple[tuple[str, _Table], ...]:
+        """Return each table's name with its changes."""
+        return ("holdings", self.holdings), ("used", self.used), ("marks", self.marks)
 
 
 class Database:
@@ -110,7 +136,7 @@ class Database:
 
     def __init__(self, path: Path, *, journal: str = "PERSIST") -> None:
         """Open a file that is there; raise StoreError."""
-        self._sums: dict[tuple[Any, ...], int] = {}
+        self._sums: dict[Key, int] = {}
         self._total = 0
         with _explained():
             self._connection = sqlite3.connect(os.fspath(path), timeout=0, isolation_level=None)
@@ -182,52 +208,26 @@ class Database:
 
     def _put(self, changes: Changes, header: Header) -> None:
         self._note(changes)
-        self._apply("holdings", "client, source, ifindex, protocol, port", 9, changes.holdings.items())
-        used = ((key, None if ms is None else (ms,)) for key, ms in changes.used.items())
-        self._apply("used", "client_key, enc", 3, used)
-        self._apply("marks", "client_key", 2, ((key, (ms,)) for key, ms in changes.marks.items()))
+        for table, changed in changes.tables():
+            new = [(*key, *values) for key, values in changed.items() if values is not None]
+            gone = [key for key, values in changed.items() if values is None]
+            self._connection.executemany(_INSERT[table], new)
+            self._connection.executemany(_DELETE[table], gone)
         row = (0, *astuple(header), self._checksum(header))
         self._connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
-    def _apply(
-        self, table: str, keys: str, columns: int, changed: Iterable[tuple[tuple[Any, ...], Row | None]]
-    ) -> None:
-        """Write the rows of one table; the words put into the statements are all from this module."""
-        new, gone = [], []
-        for key, values in changed:
-            if values is None:
-                gone.append(key)
-            else:
-                new.append((*key, *values))
-        if new:
-            marks = ", ".join("?" * columns)
-            self._connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", new)
-        if gone:
-            where = " AND ".join(f"{key} = ?" for key in keys.split(", "))
-            self._connection.executemany(f"DELETE FROM {table} WHERE {where}", gone)  # noqa: S608 - as above
-
     def _note(self, changes: Changes) -> None:
         """Keep the sum over all rows up to date."""
-        tables: tuple[tuple[str, dict[Any, Any]], ...] = (
-            ("holdings", changes.holdings),
-            ("used", changes.used),
-            ("marks", changes.marks),
-        )
-        for table, changed in tables:
+        for table, changed in changes.tables():
             for key, values in changed.items():
                 name = (table, *key)
                 self._total -= self._sums.pop(name, 0)
                 if values is not None:
-                    self._sums[name] = rows.checksum(table, (*key, values))
+                    self._sums[name] = rows.checksum(table, (*key, *values))
                     self._total += self._sums[name]
 
     def _checksum(self, header: Header) -> int:
         return (self._total + rows.checksum("header", astuple(header))) % _MODULUS
-
-
-def _holding_key(row: Row) -> HoldingKey:
-    client, source, ifindex, protocol, port, *_ = row
-    return client, source, ifindex, protocol, port  # type: ignore[return-value] # as loaded; summed up next
 
 
 @contextmanager

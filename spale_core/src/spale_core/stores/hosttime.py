@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""This host's clocks as a store needs them: what a time means after a restart, a suspend or a reboot."""
+"""The host's clocks as a store needs them: what a time means after a restart, a suspend or a reboot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attrs import frozen
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _JITTER_NS = 1_000_000
-"""Two clocks are read one after the other; a suspend takes longer than what lies between."""
+"""Clocks are read one after the other; a suspend takes longer than what may lie between."""
 
 
 @frozen
@@ -24,7 +24,7 @@ class Reading:
     unix_ms: int
 
     def suspended_ns(self, before_ns: int) -> int:
-        """Return how long this boot has been suspended; `before_ns`, an earlier answer, if nothing changed."""
+        """Return how long this boot was suspended so far; `before_ns`, an earlier answer, if that holds."""
         found_ns = self.boottime_ns - self.monotonic_ns
         return before_ns if abs(found_ns - before_ns) < _JITTER_NS else found_ns
 
@@ -51,8 +51,10 @@ class HostTime:
 
     def read(self) -> Reading:
         """Return the present instant."""
-        return Reading(
-            monotonic_ns=time.clock_gettime_ns(time.CLOCK_MONOTONIC),
-            boottime_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME),
-            unix_ms=time.time_ns() // 1_000_000,
-        )
+        while True:
+            before_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+            boottime_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+            unix_ms = time.time_ns() // 1_000_000
+            # Whoever was kept from the processor in between looks again.
+            if time.clock_gettime_ns(time.CLOCK_MONOTONIC) - before_ns < _JITTER_NS:
+                return Reading(before_ns, boottime_ns, unix_ms)

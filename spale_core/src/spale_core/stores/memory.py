@@ -23,6 +23,7 @@ class MemoryStore:
     """Holdings and replay memories in two dictionaries."""
 
     memory_lost = True
+    lost_unix_ms = 0
 
     def __init__(self, settings: StoreSettings) -> None:
         """Begin with nothing, as every start does."""
@@ -46,7 +47,7 @@ class MemoryStore:
         """Record a datagram of the client with that key; return False if it is a replay."""
         memory = self._memories.get(client_key)
         if memory is None:
-            memory = self._memories[client_key] = ReplayMemory(self._max_skew_ms)
+            memory = self._memories[client_key] = self._new_memory(client_key)
         return memory.remember(enc, unix_ms, now_unix_ms)
 
     def identities(self) -> Iterable[bytes]:
@@ -68,6 +69,9 @@ class MemoryStore:
 
     def close(self) -> None:
         """Do nothing: there is nowhere to write to."""
+
+    def _new_memory(self, _client_key: bytes) -> ReplayMemory:
+        return ReplayMemory(self._max_skew_ms)
 
     def _set(self, key: _Key, holding: Holding | None) -> None:
         self._before.append((key, self._holdings.pop(key, None)))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import field, frozen
 
 from spale_core.model import NEVER_NS, Grant, Holding, Protocol, Service, Source
 
@@ -22,6 +22,11 @@ HoldingKey = tuple[str, bytes, int, int, int]
 """Client, source (16 bytes), its interface's index, IP protocol, port."""
 
 Row = tuple[str | bytes | int, ...]
+
+HOLDING_KEY = 5
+"""How many columns name a holding; `IFINDEX` is one of them."""
+
+IFINDEX = 2
 
 _NEVER = -1
 _SIGN = 2**63
@@ -38,14 +43,14 @@ class Header:
     """
 
     boot_id: str
-    clean: bool
+    clean: bool = field(converter=bool)
     unix_ms: int
     boottime_ns: int
     suspended_ns: int
     lost_unix_ms: int
 
     def is_trusted(self, boot_id: str) -> bool:
-        """Tell whether the file can have no gaps in the boot `boot_id`: nothing is ever synced to the disk."""
+        """Tell whether, in the boot `boot_id`, nothing can be missing: the file is never synced."""
         return self.clean or self.boot_id == boot_id
 
     def shift_ns(self, boot_id: str, now: Reading, suspended_ns: int) -> int | None:

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""What is left of a grant after a restart: who may still have it, and for how long."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from spale_core import policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from spale_core.config.settings import ClientSettings, Settings
+    from spale_core.model import Holding, Moment, Source
+
+
+def select(stored: Iterable[Holding], settings: Settings, now: Moment) -> list[Holding]:
+    """Return what may go on of what was `stored`, the last used first.
+
+    Ended has what belongs to a client or a service that is not configured any more, to an address that the
+    client may no longer knock from, or to one too many; and what is DEAD, or was used last in the future: who
+    knows when that was. The windows are cut to those of now.
+    """
+    clients = {client.name: client for client in settings.clients}
+    kept = []
+    for holding in stored:
+        client = clients.get(holding.client)
+        if client is None or not _may_have(client, holding, now):
+            continue
+        grant = policy.cut(holding.grant, client, now.monotonic_ns)
+        if grant.last_ns <= now.monotonic_ns < grant.dead_ns:
+            kept.append(evolve(holding, grant=grant))
+    kept.sort(key=lambda holding: holding.grant.last_ns, reverse=True)
+    return _without_surplus(kept, settings.client_max_sources)
+
+
+def _may_have(client: ClientSettings, holding: Holding, now: Moment) -> bool:
+    if client.expires_unix_ms is not None and now.unix_ms > client.expires_unix_ms:
+        return False
+    if client.sources and not any(holding.grant.source.address in network for network in client.sources):
+        return False
+    return holding.grant.service in client.services
+
+
+def _without_surplus(holdings: Sequence[Holding], limit: int) -> list[Holding]:
+    """Return what belongs to the first `limit` addresses of each client."""
+    sources: dict[str, set[Source]] = {}
+    kept = []
+    for holding in holdings:
+        known = sources.setdefault(holding.client, set())
+        if holding.grant.source not in known and len(known) >= limit:
+            continue
+        known.add(holding.grant.source)
+        kept.append(holding)
+    return kept

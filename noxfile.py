@@ -85,9 +85,9 @@ def bpf(session: nox.Session) -> None:
 
 @nox.session
 def kernel(session: nox.Session) -> None:
-    """Test the programs in the running kernel: packets in, verdicts out."""
+    """Test the programs in the running kernel: packets in, verdicts out; real frames at real listeners."""
     objects(session)
-    pytest(session, "tests/kernel")
+    pytest(session, "tests/kernel", "tests/frames")
 
 
 @nox.session
@@ -95,6 +95,22 @@ def e2e(session: nox.Session) -> None:
     """Test real daemons and real clients between network namespaces."""
     objects(session)
     pytest(session, "-n", "4", "tests/e2e")  # they wait more than they work
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Restart and kill real daemons SPALE_RESTARTS times (50) while a stranger tries to get in."""
+    session.env["SPALE_RESTARTS"] = os.environ.get("SPALE_RESTARTS", "50")
+    objects(session)
+    pytest(session, "-n", "4", "tests/e2e/test_life_cycle.py")
+
+
+@nox.session
+def load(session: nox.Session) -> None:
+    """Besiege real daemons with every kind of junk, each for SPALE_SIEGE_S seconds (30)."""
+    session.env["SPALE_SIEGE_S"] = os.environ.get("SPALE_SIEGE_S", "30")
+    objects(session)
+    pytest(session, "--capture=no", "--timeout=0", "tests/e2e/test_junk.py")
 
 
 @nox.session

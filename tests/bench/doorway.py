@@ -27,6 +27,7 @@ NOTHING = {Entry.TC_ETH: "selftest_tc", Entry.XDP: "selftest_xdp"}
 EVERYTHING = {Entry.TC_ETH: "selftest_tc_drop", Entry.XDP: "selftest_xdp_drop"}
 """The programs that pass, and drop, everything."""
 
+PAIRS = 7
 XDP_NATIVE = 1 << 2  # XDP_FLAGS_DRV_MODE
 
 
@@ -83,18 +84,19 @@ class Door:
                 libbpf.prog_attach(fd, self._ifindex, self._hanging)
         self._hanging = fd
 
-    def compare(self, other: int, measure: Callable[[int], float], pairs: int) -> tuple[float, float]:
-        """Return the median of the ratios of `pairs`, ours to the other, and the median of what ours reached.
+    def compare(self, other: int, rate: Callable[[int], float], turns: int) -> tuple[float, float]:
+        """Return the median of `PAIRS` ratios, ours to the other program, and the median of ours.
 
-        `measure` is told the program that hangs; which comes first changes from pair to pair.
+        `rate` measures for a moment the program that it is told of, which hangs there. In each pair both have
+        `turns` such moments, in turns: whatever else the machine does meets both.
         """
         ratios, reached = [], []
-        for turn in range(pairs):
-            order = (self.ours.fd, other) if turn % 2 else (other, self.ours.fd)
-            measured = {}
-            for fd in order:
-                self.hang(fd)
-                measured[fd] = measure(fd)
-            ratios.append(measured[self.ours.fd] / measured[other])
-            reached.append(measured[self.ours.fd])
+        for _ in range(PAIRS):
+            sums = {self.ours.fd: 0.0, other: 0.0}
+            for turn in range(turns):
+                for fd in list(sums)[:: 1 if turn % 2 else -1]:
+                    self.hang(fd)
+                    sums[fd] += rate(fd)
+            ratios.append(sums[self.ours.fd] / sums[other])
+            reached.append(sums[self.ours.fd] / turns)
         return statistics.median(ratios), statistics.median(reached)

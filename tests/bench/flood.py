@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PORT = 22
 SOURCES = 1024
 BURST_S = 0.02
-PAIRS = 301
+TURNS = 40
 AT_LEAST = 0.95
 
 SOL_PACKET, PACKET_QDISC_BYPASS = 263, 20
@@ -116,14 +116,14 @@ def compared(entry: Entry) -> tuple[float, float]:
             os.sched_setaffinity(0, {max(home)})
             try:
                 other = door.other(doorway.EVERYTHING[entry])
-                return door.compare(other, lambda fd: burst(door, flood, sock, fd), PAIRS)
+                return door.compare(other, lambda fd: burst(door, flood, sock, fd), TURNS)
             finally:
                 os.sched_setaffinity(0, home)
 
 
 def main() -> int:
     """Print a line per kind of program."""
-    sys.stdout.write(f"SYN flood, veth: drops of ours to those of a program that drops all ({PAIRS} pairs)\n")
+    sys.stdout.write("SYN flood, veth: what ours drops to what a program drops that drops all\n")
     for entry in doorway.ENTRIES:
         ratio, rate = compared(entry)
         verdict = "" if ratio >= AT_LEAST else "  MISSED"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from house import ALL, SPA_PORT, House, Keyring
+from lines import DESK, NOBODY
 
 from spale_core.demo.poll import until
 from spale_core.demo.processes import run_tool
@@ -63,7 +64,6 @@ def _base_config(keyring):
         "PROTECTED_PORTS": ",".join(map(str, ALL)),
         "SERVER_KEY": keyring.server_key,
         "CLIENTS_DIR": keyring.folder / "clients",
-        "STATE_DIR": keyring.folder / "state",
         "SPA_RL_RATE": 0,
         **per_client,
     }
@@ -72,7 +72,8 @@ def _base_config(keyring):
 @contextmanager
 def _house(keyring, folder, enforcer):
     with Stage(network4="198.18.0.0/16", network6="2001:db8::/32") as stage:
-        house = House(stage, folder, keyring, {**_base_config(keyring), **ENFORCERS[enforcer]})
+        own = {"STATE_DIR": folder / "state", "PIN_DIR": folder / "pins", **ENFORCERS[enforcer]}
+        house = House(stage, folder, keyring, {**_base_config(keyring), **own})
         try:
             house.open_shop()
             yield house
@@ -91,6 +92,15 @@ def guarded(keyring, enforcer, tmp_path_factory):
     """Return a house whose daemon runs, shared by all tests that leave it running."""
     with _house(keyring, tmp_path_factory.mktemp(enforcer), enforcer) as house:
         house.guard()
+        yield house
+
+
+@pytest.fixture(scope="session")
+def hall(keyring, enforcer, tmp_path_factory):
+    """Return a guarded, shared house for sessions: a grant of `brief` ends after a second of silence."""
+    with _house(keyring, tmp_path_factory.mktemp(f"hall-{enforcer}"), enforcer) as house:
+        ports = ",".join(map(str, (*ALL, DESK, NOBODY)))
+        house.guard(PROTECTED_PORTS=ports, BRIEF_IDLE_SEC=1, BRIEF_GRACE_SEC=0)
         yield house
 
 

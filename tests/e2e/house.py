@@ -105,7 +105,7 @@ class House:
         guests = [self.guest(family) for family in self.stage.families]
         assert until(lambda: set(self.look(guests, timeout_s=SHUT_S)) == {Outcome.OPEN}, LOG_S)
 
-    def start(self, **changes):
+    def start(self, *options, **changes):
         """Start a daemon with the house's configuration and `changes`; do not wait for it."""
         number = next(self._numbers)
         path = self.folder / f"spale-{number}.conf"
@@ -113,7 +113,7 @@ class House:
         path.write_text("".join(lines))
         path.chmod(0o600)
         log = self.folder / f"daemon-{number}.log"
-        self.daemon = Daemon(self.stage.server, log, "--config", str(path))
+        self.daemon = Daemon(self.stage.server, log, "--config", str(path), *options)
         self._exit.callback(self._end, self.daemon)
         return self.daemon
 
@@ -122,6 +122,12 @@ class House:
         ready = self.start(**changes).wait_for("ready", timeout_s=15)
         self.guarded_since = time.time()
         return ready
+
+    def fails(self, *options, **changes):
+        """Start a daemon that cannot; return its exit code."""
+        failing = self.start(*options, **changes)
+        assert until(lambda: failing.exit_code is not None, LOG_S)
+        return failing.exit_code
 
     def close(self):
         """End all processes and let go of the stage."""

@@ -12,7 +12,6 @@ from spale_core.demo.probe import Outcome
 from spale_core.demo.processes import ProcessFailedError, run_tool
 
 NOT_YET = {
-    "STORE": "sqlite",
     "AUTH": "hpke,hpke-v1",
     "PIN_MAPS": 1,
     "LOADER": "bcc",

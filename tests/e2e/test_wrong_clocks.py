@@ -78,13 +78,13 @@ def test_with_memory_lost_an_unbound_knock_must_wait(tc_house):
 
 def test_with_memory_lost_a_datagram_of_before_the_start_is_refused(tc_house, family):
     """A bound datagram that an earlier daemon has honoured opens nothing at the next one."""
-    tc_house.guard()
+    tc_house.guard(STORE="memory")
     guest = tc_house.guest(family)
     payload = tc_house.datagram("anna", guest)
     tc_house.send(guest, payload)
     tc_house.daemon.wait_for("granted", timeout_s=LOG_S, source=str(guest))
     tc_house.daemon.stop()
-    tc_house.guard()
+    tc_house.guard(STORE="memory")
     with tc_house.refuses("memory_lost", 1, guest):
         tc_house.send(guest, payload)
     assert tc_house.all_shut([guest])

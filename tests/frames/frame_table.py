@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import packets as p
 from attrs import evolve, frozen
-from lane import Fate, Way
 from listeners import OPEN, OPEN_CLOSED, PROTECTED, PROTECTED_CLOSED, SPA
 from packets import SYN, TCP, UDP
+from ways import Fate, Way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -35,9 +35,10 @@ class Row:
     """Frames, built anew for each probe, and what a Linux host makes of them.
 
     `fate`: what the host itself does; where it ignores them, that the protected port is silent proves little.
-    `ports`: a protected one and an open one where the same things happen. `unread`: enforcers that drop such
-    frames whatever the port (spec.md, "Fail closed": too many headers, too many tags, no ports to be found).
-    `layer2`: there is no such thing without an Ethernet header.
+    `ports`: a protected one and an open one where the same things happen. `unread`: programs (tc, xdp) that
+    drop such frames whatever the port (spec.md, "Fail closed": too many headers, too many tags, no ports to
+    be found); `perhaps_unread`: they do if that is how the kernel has its buffers. `layer2`: there is no such
+    thing without an Ethernet header.
     """
 
     name: str
@@ -47,9 +48,17 @@ class Row:
     fate: Fate = TAKEN
     ports: tuple[int, int] = LISTENED
     unread: frozenset[str] = NOWHERE
+    perhaps_unread: frozenset[str] = NOWHERE
     layer2: bool = False
     source: str | None = None
     destination: str | None = None
+
+    def expected(self, enforcer: str) -> tuple[Fate, ...]:
+        """Return what may become of it at the open port of a host with this enforcer."""
+        hook = enforcer.partition("-")[0]
+        if hook in self.perhaps_unread:
+            return self.fate, IGNORED
+        return (IGNORED,) if hook in self.unread else (self.fate,)
 
     def __str__(self) -> str:
         """Return what pytest calls it."""

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import packets as p
 from frame_table import COMPLAINED, IGNORED, TAKEN, both, framed, packet, plain, segment, to
 from listeners import OPEN
-from packets import IPV4_MORE
+from packets import ACK, IPV4_MORE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from frame_table import Row
-    from lane import Way
+    from ways import Way
 
 UNIT = 8
 SERVER, CLIENT = bytes((198, 18, 0, 1)), bytes((198, 18, 0, 2))
@@ -89,6 +89,17 @@ def _as_ipv6(way: Way) -> list[bytes]:
     return [p.ethernet(packet(way, segment(way)), p.ETH_IPV6)]
 
 
+def _decoy(way: Way, claimed: int) -> list[bytes]:
+    """Return fragments whose first has harmless TCP flags, but behind what reassembly takes of it.
+
+    That is as much as the IP header claims, in whole units.
+    """
+    data = segment(way)
+    harmless = segment(way, ACK)
+    first = framed(way, data[:UNIT] + harmless[UNIT:], fragment=IPV4_MORE, total_length=20 + claimed)
+    return [first, framed(way, data[UNIT:], fragment=1)]
+
+
 def option_rows() -> Iterator[Row]:
     """Return every option, alone and on fragments."""
     for name, (options, fate) in OPTIONS.items():
@@ -108,6 +119,8 @@ def fragment_rows() -> Iterator[Row]:
     yield from both("all-of-8-backwards", 4, lambda way: fragments(way, *small)[::-1])
     yield from both("all-of-8-mixed", 4, lambda way: sorted(fragments(way, *small), key=lambda f: f[::-1]))
     yield from both("first-doubled", 4, _doubled)
+    for claimed in (8, 15):
+        yield from both(f"decoy-{claimed}", 4, lambda way, c=claimed: _decoy(way, c))
     yield from both("overlapping", 4, _overlapping, IGNORED)
     yield from both("overlaid", 4, _overlaid, IGNORED)
     yield from both("first-too-short", 4, _too_short, IGNORED)

@@ -24,13 +24,15 @@ from frame_table import (
     packet,
     plain,
     segment,
+    to,
 )
-from packets import AH, DSTOPTS, FRAGMENT, HOPOPTS, IPV6_MORE, ROUTING
+from listeners import OPEN
+from packets import ACK, AH, DSTOPTS, FRAGMENT, HOPOPTS, IPV6_MORE, ROUTING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lane import Way
+    from ways import Way
 
 SERVER = IPv6Address("2001:db8::1").packed
 ATOMIC = (FRAGMENT, 0)
@@ -146,6 +148,21 @@ def _nested(way: Way, inner: int, outer: int) -> list[bytes]:
     return [*cut_up(way, first, FRAGMENT, outer), framed(way, *rest)]
 
 
+def _decoy(way: Way, *, ports_hidden: bool) -> list[bytes]:
+    """Return fragments whose first has harmless TCP flags, or an open port, behind the end that it claims."""
+    data, following = segment(way), way.protocol
+    harmless = segment(to(way, OPEN), ACK)
+    if ports_hidden:
+        data, following = p.extended(data, following, DSTOPTS)
+        harmless = data[:8] + harmless
+    else:
+        harmless = data[:8] + harmless[8:]
+    first = p.extension(FRAGMENT, following, fragment=IPV6_MORE) + harmless
+    claimed = 8 + 8
+    last = p.extension(FRAGMENT, following, fragment=8) + data[8:]
+    return [framed(way, first, FRAGMENT, payload_length=claimed), framed(way, last, FRAGMENT)]
+
+
 def _as_ipv4(way: Way) -> list[bytes]:
     return [p.ethernet(packet(way, segment(way)), p.ETH_IPV4)]
 
@@ -220,6 +237,11 @@ def fragment_rows(protocol: int) -> Iterator[Row]:
 def odd_fragment_rows() -> Iterator[Row]:
     """Return fragments doubled, and such of fragments, of which Linux takes none."""
     yield from both("first-doubled", 6, _doubled)
+    for protocol in PROTOCOLS:
+        fate = _first_fate(protocol, 8)
+        yield Row("decoy-flags", 6, protocol, lambda way: _decoy(way, ports_hidden=False), fate)
+    hidden = both("decoy-port", 6, lambda way: _decoy(way, ports_hidden=True), COMPLAINED, unread=EVERYWHERE)
+    yield from hidden
     for inner, outer, unread in (
         (8, 8, EVERYWHERE),
         (24, 8, EVERYWHERE),

@@ -25,7 +25,7 @@ from packets import TCP, UDP
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lane import Way
+    from ways import Way
 
 Q, AD = p.ETH_8021Q, p.ETH_8021AD
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from frame_table import Build
-    from lane import Way
+    from ways import Way
 
 CUTS = ((8,), (16,), (64,), (128,), (64, 128))
 
@@ -76,11 +76,12 @@ def ipv6_rows() -> Iterator[Row]:
             yield _row(f"spa-{name}cut-{cuts}", 6, build)
             yield _row(f"spa-{name}cut-{cuts}-backwards", 6, lambda way, b=build: b(way)[::-1])
     mapped = "::ffff:198.18.0.2"
-    yield _row("spa-from-mapped", 6, _plain, source=mapped)
-    yield _row("spa-to-mapped", 6, _plain, destination=MAPPED)
+    yield _row("spa-from-mapped", 6, knocking, source=mapped)
+    yield _row("spa-to-mapped", 6, knocking, destination=MAPPED)
 
 
-def _plain(way: Way) -> list[bytes]:
+def knocking(way: Way) -> list[bytes]:
+    """Return it in a plain packet."""
     return [framed(way, datagram(way, payload(way)))]
 
 

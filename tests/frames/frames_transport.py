@@ -25,7 +25,7 @@ from packets import ACK, CWR, ECE, FIN, PSH, RST, SYN, TCP, UDP, URG
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lane import Way
+    from ways import Way
 
 # What a listening socket does: a SYN-ACK or a RST, or nothing.
 AT_A_LISTENER = {

@@ -17,7 +17,6 @@ probe is taken for another's. The server routes all of them to the client, whose
 
 from __future__ import annotations
 
-import enum
 import itertools
 import os
 import shutil
@@ -25,15 +24,15 @@ import struct
 import subprocess
 import time
 from contextlib import ExitStack, closing, contextmanager
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_interface, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 import packets as p
-from attrs import frozen
 from guards import make_dataplane
-from listeners import OPEN, Ear, Listeners
+from listeners import Ear, Listeners
 from senders import Copied
+from ways import Seen, Way, answers
 
 from spale_core.demo.stage import Namespace
 
@@ -72,41 +71,6 @@ GENEROUS = {
 }
 
 
-@frozen
-class Way:
-    """Whence and where to one probe goes; `token` is in its payload and in no other's."""
-
-    family: int
-    protocol: int
-    source: str
-    destination: str
-    port: int
-    token: bytes
-
-
-class Fate(enum.Enum):
-    """What a host does with a probe."""
-
-    TAKEN = "a payload is delivered, or TCP answers"
-    COMPLAINED = "there is an ICMP error"
-    IGNORED = "nothing at all comes of it"
-
-
-@frozen
-class Seen:
-    """What became of a probe: what the server sent to its source, whether a program got its payload."""
-
-    answers: tuple[bytes, ...]
-    delivered: bool
-
-    @property
-    def fate(self) -> Fate:
-        """What that says about the server."""
-        if self.delivered or any(_is_tcp(packet) for packet in self.answers):
-            return Fate.TAKEN
-        return Fate.COMPLAINED if self.answers else Fate.IGNORED
-
-
 def run_ip(namespace: Namespace, *words: str) -> None:
     """Run ip(8) in a namespace."""
     with namespace.inside():
@@ -127,8 +91,11 @@ class Lane:
     layer2 = True
     """Whether its packets come with an Ethernet header."""
 
-    hook = "none"
-    """Which of our programs guards it: tc, xdp, or none."""
+    door = DOOR
+    """The interface of the server that is guarded."""
+
+    enforcer = ""
+    """What guards it: tc, tc-clsact, xdp-native, xdp-generic; or nothing does."""
 
     patience_s = PATIENCE_S
     """How long to wait for the server's last word."""
@@ -179,11 +146,11 @@ class Lane:
         run_ip(home, "route", "add", "local", MAPPED, "dev", device)
 
     def guard(self, enforcer: str) -> None:
-        """Put an enforcer on the door: tc, xdp-native or xdp-generic."""
-        self.hook = enforcer.partition("-")[0]
+        """Put an enforcer on the door."""
+        self.enforcer = enforcer
         self.dataplane = self.keep(make_dataplane(enforcer))
         with self.server.inside():
-            self.dataplane.attach([DOOR])
+            self.dataplane.attach([self.door])
 
     def dropped(self) -> int:
         """Return how many packets the guard has dropped by now."""
@@ -209,9 +176,9 @@ class Lane:
         """Return an address from which nothing has come yet."""
         return str(SOURCES[family][next(self._numbers)])
 
-    def probe(self, row: Row, port: int) -> Seen:
-        """Send the frames of `row` to `port` and return what becomes of them."""
-        way = Way(
+    def way(self, row: Row, port: int) -> Way:
+        """Return a way for a probe by `row`."""
+        return Way(
             row.family,
             row.protocol,
             row.source or self.source(row.family),
@@ -219,11 +186,18 @@ class Lane:
             port,
             os.urandom(TOKEN_BYTES),
         )
+
+    def probe(self, row: Row, port: int) -> Seen:
+        """Send the frames of `row` to `port` and return what becomes of them."""
+        return self.probe_by(row, self.way(row, port))
+
+    def probe_by(self, row: Row, way: Way) -> Seen:
+        """Send the frames of `row` on this way."""
         with _on_one_cpu(self._cpu):
             for frame in row.build(way):
                 self.send(frame)
-            answers = tuple(packet for packet in self.settle() if _answers(packet, way))
-        return Seen(answers, any(way.token in payload for payload in self.listeners.received(port)))
+            heard = tuple(packet for packet in self.settle() if answers(packet, way))
+        return Seen(heard, any(way.token in payload for payload in self.listeners.received(way.port)))
 
     def settle(self) -> list[bytes]:
         """Wait until the server has dealt with all that was sent; return what it has answered.
@@ -251,15 +225,3 @@ def _on_one_cpu(cpu: int) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, everywhere)
-
-
-def _answers(packet: bytes, way: Way) -> bool:
-    """Tell whether a packet goes to the probe's source, perhaps by a route, and not from another port."""
-    destination = ip_address(packet[16:20] if packet[0] >> 4 == 4 else packet[24:40])
-    routed = ip_address(way.source).packed in packet[16:80] and not destination.is_multicast
-    elsewhere = struct.pack(">HH", OPEN, p.SOURCE_PORT)
-    return routed and (way.port == OPEN or elsewhere not in packet)
-
-
-def _is_tcp(packet: bytes) -> bool:
-    return (packet[9] if packet[0] >> 4 == 4 else packet[6]) == p.TCP

@@ -8,13 +8,17 @@ import os
 import struct
 
 from lane import DOOR, DOOR_MAC, ETHERNET_BYTES, KNOCK, Lane, run_ip
-from listeners import PACKET_MAX
+from listeners import PACKET_MAX, Ear
+from packets import ICMP
 from pyroute2 import IPRoute
 from senders import Ring, push_tags
 
 from spale_core.demo.stage import Namespace
 
-OTHER_MAC = "02:00:00:00:00:09"
+OTHER_MAC, YARD_MAC = "02:00:00:00:00:09", "02:00:00:00:00:0a"
+YARD = bytes.fromhex(YARD_MAC.replace(":", ""))
+
+JUMBO_MTU = 9000
 
 TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
@@ -99,6 +103,44 @@ class BridgeLane(Lane):
         self.move_in(self.server, "bridge0")
 
 
+class OnBridgeLane(BridgeLane):
+    """A lane where not the port but the bridge itself is guarded."""
+
+    door = "bridge0"
+
+
+class JumboLane(Lane):
+    """A lane that carries frames larger than a page."""
+
+    def lay(self) -> None:
+        """Make the cable."""
+        super().lay()
+        run_ip(self.server, "link", "set", DOOR, "mtu", str(JUMBO_MTU))
+        run_ip(self.client, "link", "set", KNOCK, "mtu", str(JUMBO_MTU))
+
+
+class ForwardingLane(BridgeLane):
+    """A lane whose bridge has a second port, where somebody has taken the Ethernet address of the frames."""
+
+    def lay(self) -> None:
+        """Make bridge and second cable."""
+        super().lay()
+        yard = self.keep(Namespace())
+        self.server.cable("back0", yard, "yard0")
+        run_ip(self.server, "link", "set", "back0", "master", "bridge0")
+        run_ip(yard, "link", "set", "yard0", "address", YARD_MAC)
+        self._yard = self.keep(Ear(yard, "yard0"))
+
+    def send(self, frame: bytes) -> None:
+        """Let a frame arrive, addressed to the yard unless it is an echo."""
+        echo = frame[12:14] == b"\x08\0" and frame[ETHERNET_BYTES + 9] == ICMP
+        super().send(frame if echo else YARD + frame[len(YARD) :])
+
+    def arrived(self) -> list[bytes]:
+        """Return what has come to the yard since the last call."""
+        return [frame for frame in self._yard.heard() if frame.startswith(YARD)]
+
+
 class MacvlanLane(Lane):
     """A lane whose server lives in a namespace of its own (a container) by a macvlan on the door."""
 
@@ -135,7 +177,9 @@ KINDS = {
     "tun": TunLane,
     "tag-8100": CustomerTagLane,
     "tag-88a8": ServiceTagLane,
+    "jumbo": JumboLane,
     "bridge": BridgeLane,
+    "on-bridge": OnBridgeLane,
     "macvlan": MacvlanLane,
     "new-mac": RenamedLane,
 }

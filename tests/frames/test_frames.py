@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import frames_beside
 import frames_ipv4
 import frames_ipv6
+import frames_jumbo
 import frames_layer2
 import frames_spa
 import frames_transport
 import pytest
 from guards import ENFORCERS
-from lane import Fate
 from lanes import KINDS
+from ways import Fate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,16 +39,17 @@ ROWS = {
     "tun": tuple(row for row in EVERYTHING if not row.layer2),
     "tag-8100": frames_beside.ROWS,
     "tag-88a8": frames_beside.ROWS,
+    "jumbo": frames_jumbo.ROWS,
     "bridge": SOME,
+    "on-bridge": SOME,
     "macvlan": SOME,
     "new-mac": SOME,
 }
 
 # The ring makes a difference to our programs only, and the new address comes with the guard.
 BARE = tuple(kind for kind in KINDS if kind not in {"ring", "new-mac"})
-GUARDED = tuple(
-    (kind, enforcer) for kind in KINDS for enforcer in ENFORCERS if kind != "tun" or enforcer == "tc"
-)
+CAN_BE_THERE = {"tun": ("tc",), "on-bridge": ("tc", "xdp-generic"), "copied": (*ENFORCERS, "tc-clsact")}
+GUARDED = tuple((kind, enforcer) for kind in KINDS for enforcer in CAN_BE_THERE.get(kind, ENFORCERS))
 
 
 @pytest.mark.parametrize("kind", BARE)
@@ -77,6 +79,5 @@ def _wrong(row: Row, lane: Lane) -> Iterator[str]:
         yield f"slips by: {seen}"
     if row.fate is not Fate.IGNORED and lane.dropped() == before:
         yield "it is not spale that drops it"
-    expected = Fate.IGNORED if lane.hook in row.unread else row.fate
-    if (seen := lane.probe(row, open_)).fate is not expected:
+    if (seen := lane.probe(row, open_)).fate not in row.expected(lane.enforcer):
         yield f"at the open port: {seen}"

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from frame_table import Row, plain
-from lane import DOOR, Fate, Lane
+from lane import DOOR, Lane
 from lanes import CustomerTagLane, RingLane
 from listeners import OPEN
 from packets import UDP
 from senders import demand_nothing_linear, demand_tag
+from ways import Fate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -33,6 +33,10 @@ class Entry(enum.Enum):
         """Whether its packets begin with an Ethernet header."""
         return self is not Entry.TC_L3
 
+    def data(self, frame: bytes) -> bytes:
+        """Return what this program is given of an Ethernet frame."""
+        return frame if self.ethernet else frame[ETH_LENGTH:]
+
 
 class Outcome(NamedTuple):
     """What became of a packet: whether it passed, and the reasons that were counted with their source."""
@@ -98,7 +102,7 @@ class Machine(ABC):
 
     def data(self, frame: bytes) -> bytes:
         """Return what this entry is given of an Ethernet frame."""
-        return frame if self.entry.ethernet else frame[ETH_LENGTH:]
+        return self.entry.data(frame)
 
     def reset(self) -> None:
         """Protect nothing, know nobody; no rate limit, no flags."""

@@ -49,6 +49,17 @@ def build() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def buildable(entry: Entry, frame: bytes) -> bool:
+    """Return whether BPF_PROG_TEST_RUN can make this packet.
+
+    For TC it takes the first 14 bytes for an Ethernet header, also where they are none, and refuses what is
+    too short for the IP header that they promise.
+    """
+    data = entry.data(frame)
+    promised = {p.ETH_IPV4: 20, p.ETH_IPV6: 40}.get(int.from_bytes(data[12:14], "big"), 0)
+    return len(data) >= ETH_LENGTH + (0 if entry is Entry.XDP else promised)
+
+
 class Rig(Machine):
     """One entry, loaded; a context manager."""
 
@@ -91,14 +102,8 @@ class Rig(Machine):
         return Outcome(retval == self._pass, self.counted(before))
 
     def builds(self, frame: bytes) -> bool:
-        """Return whether BPF_PROG_TEST_RUN can make this packet.
-
-        For TC it takes the first 14 bytes for an Ethernet header, also where they are none, and refuses what
-        is too short for the IP header that they promise.
-        """
-        data = self.data(frame)
-        promised = {p.ETH_IPV4: 20, p.ETH_IPV6: 40}.get(int.from_bytes(data[12:14], "big"), 0)
-        return len(data) >= ETH_LENGTH + (0 if self.entry is Entry.XDP else promised)
+        """Return whether `buildable` says so of this entry."""
+        return buildable(self.entry, frame)
 
     def put(self, name: str, key: bytes, value: bytes) -> None:
         """Write an element of a map."""

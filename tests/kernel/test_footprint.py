@@ -33,31 +33,23 @@ def kernel_bytes() -> int:
     return total
 
 
-@pytest.mark.parametrize(("max_grants", "max_sources"), [(65536, 16384), (1000, 100_000)])
-def test_kernel_memory_is_estimated_well(max_grants, max_sources):
+@pytest.mark.parametrize(
+    ("max_grants", "max_sessions", "max_sources"), [(65536, 65536, 16384), (1000, 5000, 100_000)]
+)
+def test_kernel_memory_is_estimated_well(max_grants, max_sessions, max_sources):
     """Within a tenth, for the default sizes and for odd ones."""
     clients = tuple(
         ClientSettings(f"c{number}", bytes([number] * 32), SSH, idle_s=60, grace_s=300, max_s=3600)
         for number in range(200)
     )
-    settings = Settings(
-        ("lo",), 55555, SSH, (Path("key"),), clients, max_grants=max_grants, max_sources=max_sources
-    )
+    sizes = {"max_grants": max_grants, "max_sessions": max_sessions, "max_sources": max_sources}
+    settings = Settings(("lo",), 55555, SSH, (Path("key"),), clients, **sizes)
     estimate = footprint(settings)
     before = kernel_bytes()
     dataplane = (
         Plugins(["tc"])
         .dataplane("tc")
-        .make(
-            DataplaneSettings(
-                spa_port=55555,
-                rate=3,
-                burst=3,
-                max_grants=max_grants,
-                max_sources=max_sources,
-                max_tags=estimate.tags,
-            )
-        )
+        .make(DataplaneSettings(spa_port=55555, rate=3, burst=3, max_tags=estimate.tags, **sizes))
     )
     try:
         used = kernel_bytes() - before

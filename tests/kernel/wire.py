@@ -39,13 +39,22 @@ class Layout(enum.Enum):
     TAP_PAGED = "tap, only the Ethernet header in the linear part"
     TUN = "tun: no Ethernet header"
 
+    @property
+    def entry(self) -> Entry:
+        """Return the program for such a device."""
+        return Entry.TC_L3 if self is Layout.TUN else Entry.TC_ETH
+
+    def takes(self, frame: bytes) -> bool:
+        """Return whether the device takes this packet: tun looks at its first half-byte for the protocol."""
+        return self is not Layout.TUN or frame[12:14] == {4: b"\x08\0", 6: b"\x86\xdd"}.get(frame[14] >> 4)
+
 
 class Wire(Rig):
     """A rig whose packets are real."""
 
     def __init__(self, layout: Layout) -> None:
         """Make namespace and device, and hang the programs on it."""
-        super().__init__(Entry.TC_L3 if layout is Layout.TUN else Entry.TC_ETH)
+        super().__init__(layout.entry)
         self._layout = layout
         self._behind = libbpf.Object.open((rig.BUILD / "spale_selftest.bpf.o").read_bytes(), "selftest")
         self._namespace = Namespace()
@@ -81,8 +90,8 @@ class Wire(Rig):
         return self._layout is Layout.TAP_PAGED
 
     def builds(self, frame: bytes) -> bool:
-        """Return whether the device takes this packet: tun looks at its first half-byte for the protocol."""
-        return self.entry.ethernet or frame[12:14] == {4: b"\x08\0", 6: b"\x86\xdd"}.get(frame[14] >> 4)
+        """Return whether the device takes this packet."""
+        return self._layout.takes(frame)
 
     def send(self, frame: bytes) -> None:
         """Let a packet arrive."""

@@ -100,10 +100,10 @@ def ipv4(random: Random) -> bytes:
     fragment = p.IPV4_DONT_FRAGMENT
     if 0.1 <= odd < 0.2:
         fragment = random.choice((p.IPV4_MORE, p.IPV4_MORE, p.IPV4_MORE | 1, 1 << random.randrange(16)))
-        payload = payload[: random.choice((0, 3, 3, 8, 16, len(payload)))]
+        payload = payload[: random.choice((0, 3, 3, 8, 16, *(len(payload),) * 3))]
     length = 20 + len(options) + len(payload)
-    if 0.2 <= odd < 0.25:
-        length = random.choice((0, 20, length - 1, length + 1, 65535))
+    if random.random() < 0.1:
+        length = random.choice((0, length - 1, length + 1, 65535, 20 + len(options) + random.randrange(20)))
     first = 0x45 + len(options) // 4
     head = struct.pack(">BBHHHBBH", first, 0, length, 1, fragment, 64, protocol, 0)
     return head + address(random.choice(SOURCES4)) + address(p.SERVER4) + options + payload
@@ -127,8 +127,8 @@ def ipv6(random: Random) -> bytes:
             payload = extension(kind, following, random.choice((0, 0, 0, 0, 1, 1, 2, 3))) + payload
             following = kind
     length = len(payload)
-    if random.random() < 0.05:
-        length = random.choice((0, length - 1 & 0xFFFF, length + 1, 65535))
+    if random.random() < 0.1:
+        length = random.choice((0, max(0, length - 1), length + 1, 65535, random.randrange(64)))
     head = struct.pack(">IHBB", 6 << 28, length, following, 64)
     return head + address(random.choice(SOURCES6)) + address(random.choice(DESTINATIONS6)) + payload
 

@@ -49,9 +49,9 @@ class Packet:
         return number(self.content[2:4])
 
     def becomes_first(self) -> None:
-        """Note a first fragment: reassembly takes what the IP header claims, not what is behind it."""
-        self.first = True
-        self.content = self.content[: max(0, self.claimed)]
+        """Note a first fragment: reassembly takes what the IP header claims, in whole units of 8 bytes."""
+        self.first, self.claimed = True, max(0, self.claimed) // 8 * 8
+        self.content = self.content[: self.claimed]
 
     def cut(self) -> UnreadableError:
         """Return why a packet that ends too early cannot be read."""

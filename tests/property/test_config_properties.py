@@ -26,7 +26,7 @@ from spale_core.config.reader import quote, unquote
 from spale_core.errors import ConfigError
 from spale_core.model import Protocol, Service
 
-PLUGINS = ("hpke", "memory", "tc", "xdp", "foo")
+PLUGINS = ("hpke", "memory", "sqlite", "tc", "xdp", "foo")
 KEYS = [each.key for each in DEFINITIONS] + ["MODE"] + [f"ADMIN_{each.suffix}" for each in CLIENT_DEFINITIONS]
 
 
@@ -131,7 +131,7 @@ GOOD = {
     "IDLE_SEC": windows,
     "GRACE_SEC": windows,
     "MAX_SEC": windows,
-    "SESSION_SEC": st.sampled_from(["0", "86400"]),
+    "SESSION_SEC": st.integers(0, 2**31 - 1).map(str),
     "PROTECTED_PORTS": some_ports.map(lambda found: f"1-100/tcp,{found[0] + 90},{found[-1]}/udp"),
     "PORTS": some_ports.map(lambda found: ",".join(f"{port}/tcp" for port in found)),
     "ALWAYS_ALLOW": prefixes,
@@ -144,18 +144,19 @@ GOOD = {
     "XDP_MODE": st.sampled_from(["auto", "native", "generic"]),
     "DATAPLANE": st.sampled_from(["tc", "xdp", "foo"]),
     "AUTH": st.sampled_from(["hpke", "hpke, foo", "foo,hpke"]),
-    "STORE": st.just("memory"),
+    "STORE": st.sampled_from(["memory", "sqlite"]),
     "DROP_PRIVS": st.just("nobody"),
     "LISTEN_ADDR": st.ip_addresses(v=4).map(str),
     "LISTEN_ADDR6": st.ip_addresses(v=6).map(str),
     "LOG_ONLY": st.sampled_from("01"),
+    "ADOPT": st.sampled_from("01"),
     "REQUIRE_SOURCE_BINDING": st.sampled_from("01"),
 }
 """Values that are good for a key, or nearly always; without one it takes numbers from 110 to 120."""
 
-FIXED = {"MODE", "IFACE", "SERVER_KEY", "CLIENTS_DIR", "ADMIN_AUTH", "SESSION_SEC", "AUTH", "STORE"}
+FIXED = {"MODE", "IFACE", "SERVER_KEY", "CLIENTS_DIR", "ADMIN_AUTH", "AUTH", "STORE"}
 NOT_YET = {each.key for each in DEFINITIONS if each.not_yet is not None}
-SETTABLE = [key for key in KEYS if key not in FIXED | NOT_YET] + ["SESSION_SEC", "AUTH"]
+SETTABLE = [key for key in KEYS if key not in FIXED | NOT_YET] + ["AUTH"]
 
 
 def value_of(key: str) -> st.SearchStrategy[str]:

@@ -18,7 +18,7 @@ GRANTS = st.builds(
     Grant,
     source=st.just(Source(ip_address("192.0.2.7"))),
     service=st.just(Service(Protocol.TCP, 22)),
-    last_ns=st.integers(700, NOW),
+    last_ns=st.integers(-300, NOW),
     idle_ns=WINDOWS,
     grace_ns=WINDOWS,
     end_ns=st.integers(NOW + 1, NOW + 300) | st.just(NEVER_NS),

@@ -15,6 +15,7 @@ PLUGIN_API = {"model", "interfaces", "hookspecs", "errors"}
 DECISION = {"gate", "replay", "policy", "engine", "reconcile", "ipc", "siphash"} | {
     "epochs",
     "holdings",
+    "restore",
     "sessions",
     "tagtable",
     "throttle",

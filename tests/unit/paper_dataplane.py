@@ -28,6 +28,7 @@ SWEEPS = {
     "ensure",
     "installed",
     "sessions",
+    "predecessor",
     "change_sessions",
     "end_sessions",
     "set_session_counts",
@@ -84,6 +85,7 @@ def main(folder, *changes):
         server_keys=(Path(folder) / "server.key",),
         clients=tuple(clients),
         dataplane="paper",
+        state_dir=Path(folder) / "state",
     )
     for change in changes:
         key, _, value = change.partition("=")

@@ -51,7 +51,7 @@ def test_skew_says_by_how_much():
 def test_lost_memory(after_ms, bound, refused):
     """Unbound datagrams up to start + skew, bound ones up to the start."""
     late = claim(unix_ms=NOW.unix_ms + after_ms, bound=bound)
-    assert (reason(gate.check_memory(late, NOW, 30)) is Reason.MEMORY_LOST) is refused
+    assert (reason(gate.check_memory(late, NOW.unix_ms, 30)) is Reason.MEMORY_LOST) is refused
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,14 @@ def test_a_live_grant_renews_its_open_sessions(lab):
     assert lab.states() == {}
 
 
+def test_renewing_costs_little(lab):
+    """A thousand times in SESSION_SEC is enough: not at every sweep."""
+    lab.open(connection())
+    lab.live.add((CLIENT, SSH))
+    assert lab.sweep(after_s=3).changes == []
+    assert len(lab.sweep(after_s=1).changes) == 1
+
+
 def test_a_live_grant_renews_only_its_own(lab):
     """Another service, or another source, has a grant of its own."""
     for which in (connection(1), connection(2, OTHER), connection(3, service=WEB)):

@@ -30,8 +30,9 @@ ALLOWED = b"\x01"
 """The value of a prefix in the trie; only that it is there counts."""
 
 _INDEX = struct.Struct("=I")
-_STATES = {SessionState.OPEN: _abi.SessionState.OPEN, SessionState.CLOSING: _abi.SessionState.CLOSING}
-_STATES_BY_NUMBER = {int(number): state for state, number in _STATES.items()}
+_STATES = {int(number): SessionState[number.name] for number in _abi.SessionState}
+_CLOSING = int(_abi.SessionState.CLOSING)
+_OPEN = int(_abi.SessionState.OPEN)
 _SERVICES = {Protocol.TCP: _abi.Service.TCP, Protocol.UDP: _abi.Service.UDP}
 
 _SCOPE = slice(4, 8)
@@ -88,6 +89,7 @@ def service_bits(services: Iterable[Service], spa_port: int) -> dict[int, int]:
     return bits
 
 
+@functools.lru_cache(maxsize=_REMEMBERED)
 def grant_key(source: Source, service: Service) -> bytes:
     """Return `struct spale_grant_key`."""
     return _abi.GRANT_KEY.pack(address(source), service.protocol, service.port)
@@ -113,12 +115,12 @@ def grant(key: bytes, value: bytes) -> Grant:
 def session_key(connection: Connection) -> bytes:
     """Return `struct spale_session_key`; the destination is the packet's, without an interface."""
     peer = grant_key(connection.source, connection.service)
-    return _abi.SESSION_KEY.pack(peer, Source(connection.destination).packed, connection.source_port)
+    return _abi.SESSION_KEY.pack(peer, _packed(connection.destination), connection.source_port)
 
 
 def session_value(session: Session) -> bytes:
     """Return `struct spale_session`."""
-    return _abi.SESSION.pack(session.opened_ns, session.last_ns, _STATES[session.state])
+    return _abi.SESSION.pack(session.opened_ns, session.last_ns, _state(session))
 
 
 def opened_ns(value: bytes) -> int:
@@ -126,10 +128,10 @@ def opened_ns(value: bytes) -> int:
     return _abi.Session(*_abi.SESSION.unpack(value)).opened_ns
 
 
-def is_same_session(value: bytes, other: bytes) -> bool:
-    """Tell whether two values of one connection differ in nothing but their last packet."""
-    one, two = (_abi.Session(*_abi.SESSION.unpack(each)) for each in (value, other))
-    return (one.opened_ns, one.state) == (two.opened_ns, two.state)
+def is_same_session(value: bytes, session: Session) -> bool:
+    """Tell whether `value` differs from that of `session` in nothing but the last packet."""
+    found = _abi.Session(*_abi.SESSION.unpack(value))
+    return (found.opened_ns, found.state) == (session.opened_ns, _state(session))
 
 
 def session(key: bytes, value: bytes) -> Session:
@@ -137,9 +139,17 @@ def session(key: bytes, value: bytes) -> Session:
     peer, destination, source_port = _abi.SESSION_KEY.unpack(key)
     source, service = pair(peer)
     opened_ns, last_ns, state = _abi.SESSION.unpack(value)
-    return Session(
-        source, service, _address(destination), source_port, opened_ns, last_ns, _STATES_BY_NUMBER[state]
-    )
+    return Session(source, service, _address(destination), source_port, opened_ns, last_ns, _STATES[state])
+
+
+def _state(session: Session) -> int:
+    # Not by a dictionary: an enum's hash is computed in Python, thousands of times in a sweep.
+    return _CLOSING if session.state is SessionState.CLOSING else _OPEN
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _packed(address: Address) -> bytes:
+    return Source(address).packed
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)

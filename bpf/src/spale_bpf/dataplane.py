@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import evolve
 
+from spale_bpf import _abi, libbpf, predecessor, removal
 from spale_bpf import interface as interfaces
-from spale_bpf import libbpf, removal
 from spale_bpf.maps import PolicyMaps
 from spale_bpf.ownership import is_ours
+from spale_bpf.pins import Pins
 from spale_bpf.refusals import explained
 from spale_bpf.release import Release
 from spale_bpf.session_maps import SessionMaps
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from spale_bpf.interface import Interface
+    from spale_bpf.predecessor import Predecessor
     from spale_core.interfaces import DataplaneSettings, Loss
     from spale_core.model import (
         Attachment,
@@ -57,6 +59,7 @@ class BpfDataplane:
         self._maps = PolicyMaps(loaded.map_fd, settings)
         self._sessions = SessionMaps(loaded.map_fd)
         self._watch = Watch(hook, Release(loaded.map_fd("spale_settings")).is_on)
+        self._pins = Pins(settings.pin_dir, wanted=settings.pin_maps, say=settings.say)
 
     def set_services(self, services: Iterable[Service]) -> None:
         """Protect exactly `services`."""
@@ -106,17 +109,29 @@ class BpfDataplane:
         """Return what was counted, by reason."""
         return self._maps.counters()
 
+    def predecessor(self, names: Sequence[str]) -> Predecessor | None:
+        """Return what an earlier daemon left on any of the interfaces, None if nothing that can be read."""
+        wanted = [interfaces.find(name) for name in dict.fromkeys(names)]
+        try:
+            return predecessor.find(wanted) or self._pins.predecessor(wanted)
+        except libbpf.LibbpfError as error:
+            raise DataplaneError(f"what an earlier daemon left: {error}") from error
+
     def attach(self, names: Sequence[str]) -> list[Attachment]:
         """Enforce on all the interfaces of these names, or raise DataplaneError and leave all as it was."""
         wanted = [interfaces.find(name) for name in dict.fromkeys(names)]
         with Takeover() as takeover:
             attachments = [self._attach_one(interface, takeover) for interface in wanted]
         self._watch.guard(wanted, attachments)
+        self._pins.renew(self._pinned(), wanted)
         return attachments
 
     def ensure(self) -> list[Loss]:
         """Read back every attachment, put back what is lost, and return what was not as it should be."""
-        return self._watch.look()
+        losses = self._watch.look()
+        if self._watch.guarded:
+            self._pins.look_after(self._pinned(), [each.interface for each in self._watch.guarded])
+        return losses
 
     def detach(self) -> None:
         """Take our program off every interface that `attach` put it on; this opens the ports.
@@ -127,6 +142,10 @@ class BpfDataplane:
         while guarded:
             removal.remove_if_there(guarded[-1].interface, self._hook.program_ids.__contains__)
             guarded.pop()
+        self._pins.detached()
+
+    def _pinned(self) -> dict[str, int]:
+        return {name: self._object.map_fd(name) for name in _abi.MAPS} | self._object.program_fds()
 
     def _attach_one(self, interface: Interface, takeover: Takeover) -> Attachment:
         """Attach, then remove what else of ours is there: another way of hanging, or another enforcer."""

@@ -50,7 +50,7 @@ class SessionMaps:
         for before, after in changes:
             key = codec.session_key(before.connection)
             value = libbpf.map_lookup(self._sessions.fd, key, self._sessions.shape.value_size)
-            if value is not None and codec.is_same_session(value, codec.session_value(before)):
+            if value is not None and codec.is_same_session(value, before):
                 self._write(key, codec.session_value(after), libbpf.BPF_EXIST)
 
     def end_sessions(self, sessions: Iterable[Session]) -> None:

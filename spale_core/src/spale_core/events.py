@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from attrs import evolve, frozen
 
-from spale_core.model import NEVER_NS
-
 if TYPE_CHECKING:
-    from spale_core.model import Granted, Reason, Service, Source
-    from spale_core.model import Refused as RefusedDatagram
+    from spale_core.model import Reason, Service, Source
 
 
 class Level(enum.IntEnum):
@@ -201,6 +198,16 @@ class Adopted(Event):
 
 
 @frozen(kw_only=True)
+class Inherited(Event):
+    """`sessions` of an earlier daemon go on."""
+
+    word: ClassVar[str] = "inherited"
+    level: ClassVar[Level] = Level.NOTICE
+
+    sessions: int
+
+
+@frozen(kw_only=True)
 class ListenerDied(Event):
     """The listener has ended; another one is started after `restart_in_s` seconds."""
 
@@ -267,40 +274,7 @@ class Exit(Event):
     open_with: str | None = None
 
 
-def granted(answer: Granted, client: str, fingerprint: str) -> Grants:
-    """Return the event for a claim of `client` that was honoured."""
-    first = answer.grants[0]
-    lifetime_ns = NEVER_NS if first.end_ns == NEVER_NS else first.end_ns - first.last_ns
-    return Grants(
-        client=client,
-        fingerprint=fingerprint,
-        source=first.source,
-        services=tuple(grant.service for grant in answer.grants),
-        idle_s=_seconds(first.idle_ns),
-        grace_s=_seconds(first.grace_ns),
-        max_s=_seconds(lifetime_ns),
-    )
-
-
-def refused(answer: RefusedDatagram, client: str | None) -> Refused:
-    """Return the event for something that the listener or the monitor refused."""
-    single = answer.count == 1
-    return Refused(
-        reason=answer.reason,
-        count=answer.count,
-        source=answer.source if single else None,
-        last_source=None if single else answer.source,
-        client=client,
-        first_source=answer.first_source,
-        detail=answer.detail or None,
-    )
-
-
 def merge_refused(held: Refused, new: Refused) -> Refused:
     """Return one event for both, with the names of the newer one."""
     last = new.last_source or new.source
     return evolve(new, count=held.count + new.count, source=None, last_source=last)
-
-
-def _seconds(window_ns: int) -> int:
-    return -1 if window_ns == NEVER_NS else window_ns // 1_000_000_000

@@ -30,12 +30,18 @@ if TYPE_CHECKING:
     )
 
 
+def _say_nothing(_message: str) -> None:
+    """Say nothing: what a plugin in a test has to say, nobody hears."""
+
+
 @frozen
 class DataplaneSettings:
     """What a dataplane must know when it is made; sizes are numbers of map entries.
 
     `rate` is datagrams per second and source (0: no limit), `burst` the bucket's depth; `session_s` is how
-    long an OPEN session may be silent (0: sessions are not tracked).
+    long an OPEN session may be silent (0: sessions are not tracked). `pin_dir` is where a dataplane may leave
+    what a later start finds (None: nowhere), `pin_maps` that it shall, also after it was detached.
+    ``say(message)`` tells the administrator in a sentence what is not as it should be.
     """
 
     spa_port: int
@@ -48,6 +54,9 @@ class DataplaneSettings:
     session_s: int = 0
     log_only: bool = False
     xdp_mode: str = "auto"
+    pin_dir: Path | None = None
+    pin_maps: bool = False
+    say: Callable[[str], None] = field(default=_say_nothing, eq=False, repr=False)
 
 
 class Outcome(enum.Enum):
@@ -70,6 +79,22 @@ class Loss:
     found: str
     outcome: Outcome
     note: str = ""
+
+
+class Predecessor(Protocol):
+    """What an earlier daemon left in the kernel, where packets go on changing it until `attach` replaces it.
+
+    It can be read until it is closed, after that `attach` too. Methods may raise DataplaneError.
+    """
+
+    def grants(self) -> Iterable[Grant]:
+        """Return its grants, with `last_ns` as packets have moved it."""
+
+    def sessions(self) -> Iterable[Session]:
+        """Return its sessions, as packets have opened and moved them."""
+
+    def close(self) -> None:
+        """Give up descriptors."""
 
 
 class Dataplane(Protocol):
@@ -118,6 +143,12 @@ class Dataplane(Protocol):
         """Return what was counted, by reason: drops, and sessions that had no room.
 
         Reasons that never occurred may be absent.
+        """
+
+    def predecessor(self, interfaces: Sequence[str]) -> Predecessor | None:
+        """Return what an earlier daemon left on any of `interfaces`, None if nothing that can be read.
+
+        What another version left, whose meaning may be another, is never read.
         """
 
     def attach(self, interfaces: Sequence[str]) -> Sequence[Attachment]:
@@ -230,10 +261,6 @@ class GrantStore(Protocol):
 
     def close(self) -> None:
         """Write what is not written and close."""
-
-
-def _say_nothing(_message: str) -> None:
-    """Say nothing: what a store in a test has to say, nobody hears."""
 
 
 @frozen

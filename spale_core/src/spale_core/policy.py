@@ -88,6 +88,18 @@ def touched(share: Grant, packet_ns: int) -> bool:
     return packet_ns <= max(_until_ns(share, share.idle_ns), _until_ns(share, share.grace_ns))
 
 
+def extended(share: Grant, installed: Grant) -> Grant:
+    """Return `share` with its last packet as the kernel's `installed` has it, if that one extended it.
+
+    Where the windows are the same, each packet on the way was judged by the share's own; else only one that
+    came while the share was LIVE or in GRACE is known to be its.
+    """
+    same = (share.idle_ns, share.grace_ns) == (installed.idle_ns, installed.grace_ns)
+    if (same and share.last_ns < installed.last_ns < share.end_ns) or touched(share, installed.last_ns):
+        return evolve(share, last_ns=installed.last_ns)
+    return share
+
+
 def _until_ns(share: Grant, window_ns: int) -> int:
     """Return the last moment of a window of `share`, its end taken into account."""
     if window_ns == NEVER_NS:

@@ -21,7 +21,7 @@ from spale_core.ipc import IpcError
 from spale_core.model import Granted, Holding, Reason, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from spale_core.config.settings import ClientSettings, Settings
     from spale_core.holdings import Pair
@@ -78,13 +78,14 @@ class Reconciler:
         seen.update((enc, source) for enc, (_, source) in self._first_seen.items() if enc in seen)
         return seen
 
-    def restore(self, now: Moment) -> tuple[int, int]:
+    def restore(self, now: Moment, left: Mapping[Pair, Grant] | None = None) -> tuple[int, int]:
         """Give the kernel what is left of the grants in the store; return how many, and how many ended.
 
-        What does not fit, the longest unused first, ends too. Raise DataplaneError or StoreError.
+        `left` is what an earlier daemon left in the kernel, which knows better when they were used last. What
+        does not fit, the longest unused first, ends too. Raise DataplaneError or StoreError.
         """
         stored = list(self._store.live())
-        kept = restore.select(stored, self._settings, now)
+        kept = restore.select(restore.extended(stored, left or {}), self._settings, now)
         for holding in kept:
             self._holdings.set(holding.client, _pair(holding), holding.grant)
         try:
@@ -129,7 +130,7 @@ class Reconciler:
         return _grouped(ended)
 
     def _restore_what_fits(self, wanted: Iterable[Holding]) -> list[Holding]:
-        """Give the kernel as many of `wanted` as it takes, each client's for an address whole or not at all."""
+        """Give the kernel those of `wanted` that it takes; a client's for one address are whole, or none."""
         whole: dict[tuple[str, Source], list[Holding]] = {}
         for holding in wanted:
             self._holdings.set(holding.client, _pair(holding), None)

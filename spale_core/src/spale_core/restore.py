@@ -10,10 +10,11 @@ from attrs import evolve
 from spale_core import policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from spale_core.config.settings import ClientSettings, Settings
-    from spale_core.model import Holding, Moment, Source
+    from spale_core.holdings import Pair
+    from spale_core.model import Grant, Holding, Moment, Source
 
 
 def select(stored: Iterable[Holding], settings: Settings, now: Moment) -> list[Holding]:
@@ -34,6 +35,16 @@ def select(stored: Iterable[Holding], settings: Settings, now: Moment) -> list[H
             kept.append(evolve(holding, grant=grant))
     kept.sort(key=lambda holding: holding.grant.last_ns, reverse=True)
     return _without_surplus(kept, settings.client_max_sources)
+
+
+def extended(stored: Iterable[Holding], left: Mapping[Pair, Grant]) -> Iterator[Holding]:
+    """Yield what was `stored`, used last when the kernel says so of what an earlier daemon `left` there."""
+    for holding in stored:
+        installed = left.get((holding.grant.source, holding.grant.service))
+        if installed is None:
+            yield holding
+        else:
+            yield evolve(holding, grant=policy.extended(holding.grant, installed))
 
 
 def _may_have(client: ClientSettings, holding: Holding, now: Moment) -> bool:

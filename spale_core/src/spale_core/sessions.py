@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from spale_core.model import NEVER_NS, Session, SessionState
 
@@ -32,6 +32,8 @@ CLOSING_NS: Final = 120 * 10**9
 """How long after its last packet a CLOSING session ends, in nanoseconds; the program's SPALE_CLOSING_S."""
 
 _ADOPTED_NS = 0
+_RENEWALS = 1000
+"""How often a session is renewed, at most, in the time that it may be silent (docs/adr/0051)."""
 
 
 @frozen
@@ -74,31 +76,31 @@ class Sessions:
         for session in view.sessions:
             connection = session.connection
             is_there = view.host is not None and connection in view.host
-            was_there = self._was_there(connection, session)
-            compared = self._compare(session, view, is_there=is_there, was_there=was_there)
+            is_known = is_there or self._was_there(connection, session)
+            compared = self._compare(session, view, is_there=is_there, is_known=is_known)
             if self._is_over(compared, view):
                 ended.append(session)
                 continue
-            if is_there or was_there:
+            if is_known:
                 had[connection] = session.opened_ns
             staying.setdefault((session.source, session.service), []).append((session, compared))
         self._had = had
         changes: list[Change] = []
         for pair, held in staying.items():
             thinned = self._thin(held, view.now_ns) if len(held) >= CROWD else held
-            renewed = _renew(thinned, view.now_ns) if pair in view.live else thinned
-            changes += [change for change in renewed if change[0] != change[1]]
+            renewed = self._renew(thinned, view.now_ns) if pair in view.live else thinned
+            changes += [(before, after) for before, after in renewed if after is not before]
         return Orders(changes, ended, {pair: len(held) for pair, held in staying.items()})
 
     def _was_there(self, connection: Connection, session: Session) -> bool:
         """Tell whether the host has had `connection` since its SYN; what was adopted came from there."""
         return session.opened_ns in (_ADOPTED_NS, self._had.get(connection))
 
-    def _compare(self, session: Session, view: View, *, is_there: bool, was_there: bool) -> Session:
+    def _compare(self, session: Session, view: View, *, is_there: bool, is_known: bool) -> Session:
         """Return `session` after a look at the host: OPEN if it is there, CLOSING if it is there no more."""
         if is_there and session.state is SessionState.CLOSING:
-            return evolve(session, state=SessionState.OPEN)
-        is_gone = view.host is not None and was_there and not is_there
+            return _moved(session, SessionState.OPEN, session.last_ns)
+        is_gone = view.host is not None and is_known and not is_there
         # What is over already must not live on as CLOSING.
         if is_gone and session.state is SessionState.OPEN and not self._is_over(session, view):
             return _closed(session, view.now_ns)
@@ -110,6 +112,16 @@ class Sessions:
         window_ns = CLOSING_NS if session.state is SessionState.CLOSING else self._session_ns
         silent = view.now_ns - session.last_ns > window_ns
         return silent and (session.source, session.service) not in view.live
+
+    def _renew(self, held: Iterable[Change], now_ns: int) -> list[Change]:
+        """Let the silence of what is OPEN begin now: its packets come by the grant, and leave no trace."""
+        due_ns = now_ns - self._session_ns // _RENEWALS
+        return [
+            (before, _moved(after, SessionState.OPEN, now_ns))
+            if after.state is SessionState.OPEN and after.last_ns < due_ns
+            else (before, after)
+            for before, after in held
+        ]
 
     def _thin(self, held: Sequence[Change], now_ns: int) -> Sequence[Change]:
         """Close the oldest of those that the host never had, until fewer than `CROWD` are OPEN."""
@@ -127,19 +139,17 @@ class Sessions:
         ]
 
 
-def _renew(held: Iterable[Change], now_ns: int) -> list[Change]:
-    """Let the silence of what is OPEN begin now: its packets come by the grant, and leave no trace in it."""
-    return [
-        (before, evolve(after, last_ns=max(after.last_ns, now_ns)))
-        if after.state is SessionState.OPEN
-        else (before, after)
-        for before, after in held
-    ]
-
-
 def _closed(session: Session, now_ns: int) -> Session:
     """Return `session` CLOSING: what is under way may still come, for as long as after a FIN."""
-    return evolve(session, state=SessionState.CLOSING, last_ns=max(session.last_ns, now_ns))
+    return _moved(session, SessionState.CLOSING, now_ns)
+
+
+def _moved(session: Session, state: SessionState, last_ns: int) -> Session:
+    """Return `session` in `state`, the very same if that changes nothing; later packets are not forgotten."""
+    if session.state is state and session.last_ns >= last_ns:
+        return session
+    # attrs.evolve takes twice as long, and under live grants a sweep does this to every session.
+    return Session(*session.connection, session.opened_ns, max(session.last_ns, last_ns), state)
 
 
 def adopted(connections: Iterable[Connection], now_ns: int, room: int) -> tuple[list[Session], int]:

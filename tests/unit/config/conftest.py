@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from spale_core.config.settings import Settings
 
-PLUGINS = ("hpke", "memory", "tc", "xdp")
+PLUGINS = ("hpke", "memory", "sqlite", "tc", "xdp")
 """What counts as installed here, whatever this Python has."""
 
 

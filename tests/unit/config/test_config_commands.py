@@ -36,9 +36,24 @@ def test_check_says_what_would_run(conf):
     """Interfaces, services, clients with fingerprints, windows, sizes; nothing is wrong, exit 0."""
     done = spale("check", "-c", conf)
     assert (done.returncode, done.stderr) == (0, "")
-    for words in (f"valid ({conf})", "UDP port 55555", "22, 443/tcp", "admin SHA256:", "idle 60 s", "MiB"):
+    for words in (
+        f"valid ({conf})",
+        "UDP port 55555",
+        "22, 443/tcp",
+        "admin SHA256:",
+        "idle 60 s",
+        "MiB",
+        "86400 s of silence",
+    ):
         assert words in done.stdout
-    assert "65536 grants: room for 21845 addresses" in done.stdout
+    assert "65536 grants: room for 21845 addresses; 65536 sessions" in done.stdout
+
+
+def test_check_says_what_becomes_of_sessions(conf):
+    """Whether they are tracked, and whether those that stand are adopted."""
+    assert "those that stand at the first attach are adopted" in spale("check", "-c", conf).stdout
+    assert "silence; none is adopted" in spale("check", "-c", conf, "--no-adopt").stdout
+    assert "not tracked: only the grant decides" in spale("check", "-c", conf, "--session-sec", "0").stdout
 
 
 def test_check_in_json(lab, conf):
@@ -50,6 +65,7 @@ def test_check_in_json(lab, conf):
     assert (client["name"], client["services"], client["idle_s"]) == ("admin", ["22/tcp"], 7)
     assert found["sizes"]["addresses"] == found["sizes"]["max_grants"] == 65536
     assert found["sizes"]["kernel_bytes"] > 2**20
+    assert found["sessions"] == {"session_s": 86400, "adopt": True}
     assert found["configuration"] == str(lab.conf)
 
 

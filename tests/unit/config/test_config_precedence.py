@@ -79,12 +79,19 @@ def test_defaults(lab):
     assert (settings.listen_addr, settings.listen_addr6) == (IPv4Address(0), IPv6Address(0))
     assert (settings.idle_s, settings.grace_s, settings.max_s, settings.session_s) == (60, 300, 43200, 86400)
     assert (settings.rate, settings.burst, settings.max_skew_s) == (3, 3, 30)
-    assert (settings.dataplane, settings.auth, settings.store) == ("tc", ("hpke",), "memory")
+    assert (settings.dataplane, settings.auth, settings.store) == ("tc", ("hpke",), "sqlite")
     assert (settings.max_grants, settings.max_sources, settings.client_max_sources) == (65536, 16384, 16)
+    assert (settings.max_sessions, settings.adopt) == (65536, True)
     assert (settings.on_exit, settings.xdp_mode, settings.loader) == (OnExit.KEEP, "auto", "libbpf")
     assert (settings.log_only, settings.require_source_binding, settings.log_syslog) == (False, False, False)
     assert (settings.log_level, settings.always_allow, settings.drop_privs) == ("info", (), None)
     assert settings.config_path == lab.conf
+
+
+def test_sessions(lab):
+    """Their time, their number, and whether those that stand are adopted."""
+    settings = lab.load("SESSION_SEC=0", "MAX_SESSIONS=100", "ADOPT=1", options={"ADOPT": "0"})
+    assert (settings.session_s, settings.max_sessions, settings.adopt) == (0, 100, False)
 
 
 def test_no_file_is_needed(lab, monkeypatch):

@@ -39,6 +39,7 @@ from spale_bpf.libbpf.links import links_of
 from spale_bpf.libbpf.mapinfo import MapInfo, map_get_fd_by_id, map_info
 from spale_bpf.libbpf.native import LibbpfError, bump_memlock, kernel_version
 from spale_bpf.libbpf.object import Object
+from spale_bpf.libbpf.pinning import get_pinned, is_bpffs, mount_bpffs, pin
 from spale_bpf.libbpf.program import (
     XDP_HAS_FRAGS,
     ProgramInfo,
@@ -65,6 +66,8 @@ __all__ = [
     "RunResult",
     "XdpPrograms",
     "bump_memlock",
+    "get_pinned",
+    "is_bpffs",
     "kernel_version",
     "links_of",
     "map_delete",
@@ -76,6 +79,8 @@ __all__ = [
     "map_lookup_percpu",
     "map_take",
     "map_update",
+    "mount_bpffs",
+    "pin",
     "prog_attach",
     "prog_detach",
     "prog_get_fd_by_id",

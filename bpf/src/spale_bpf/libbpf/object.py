@@ -120,6 +120,15 @@ class Object:
         """Return the descriptor of a program, owned by this object."""
         return call(f"{self._name}: program {name}", "bpf_program__fd", self._program(name))
 
+    def program_fds(self) -> dict[str, int]:
+        """Return the descriptors of all programs by name, owned by this object."""
+        names = []
+        program = library().bpf_object__next_program(self._open_handle(), None)
+        while program:
+            names.append(library().bpf_program__name(program).decode())
+            program = library().bpf_object__next_program(self._open_handle(), program)
+        return {name: self.program_fd(name) for name in names}
+
     def load_twin(self, name: str) -> int:
         """Load a program of this object, which is loaded, a second time; both share the maps.
 

@@ -130,11 +130,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     for client in found["clients"]:
         yield from _client_lines(client)
     room = f"{sizes['max_grants']} grants: room for {sizes['addresses']} addresses"
-    room += f"; {sizes['max_sessions']} sessions"
-    yield _line(
-        "sizes",
-        f"{room}, {sizes['max_sources']} sources, {sizes['tags']} tags",
-    )
+    rest = f"{sizes['max_sessions']} sessions, {sizes['max_sources']} sources, {sizes['tags']} tags"
+    yield _line("sizes", f"{room}; {rest}")
     yield _line("kernel memory", f"about {sizes['kernel_bytes'] / _MIB:.1f} MiB")
     for warning in found["warnings"]:
         yield _line("warning", warning)

@@ -90,7 +90,7 @@ class Draft:
         """Return the value of `key`, its default if nothing was given, None after a mistake."""
         if key in self._given:
             return self._given[key].value
-        definition = by_key()[key]
+        definition = by_option()[key]
         if key in self._bad or definition.default is None:
             return None
         return definition.kind.read(definition.default)

@@ -57,15 +57,16 @@ def judge_server_keys(draft: Draft) -> set[bytes]:
     return found
 
 
-def judge_state_dir(draft: Draft) -> None:
-    """Record a state folder that somebody else may write, or could put there before us."""
-    path = draft.value("STATE_DIR")
-    if path is None:
-        return
-    try:
-        refuse_untrusted(path)
-    except BadValueError as error:
-        draft.add("STATE_DIR", str(error))
+def judge_folders(draft: Draft) -> None:
+    """Record a folder of state or pins that somebody else may write, or could put there before us."""
+    for key in ("STATE_DIR", "PIN_DIR"):
+        path = draft.value(key)
+        if path is None:
+            continue
+        try:
+            refuse_untrusted(path)
+        except BadValueError as error:
+            draft.add(key, str(error))
 
 
 def judge_user(draft: Draft) -> None:

@@ -81,7 +81,7 @@ def _read_file(path: Path, mistakes: Mistakes, *, optional: bool) -> bytes | Non
 
 def _judge_host(draft: Draft, rest: list[Entry]) -> tuple[ClientSettings, ...]:
     host.judge_interfaces(draft)
-    host.judge_state_dir(draft)
+    host.judge_folders(draft)
     host.judge_user(draft)
     found = find_clients(draft, host.judge_server_keys(draft))
     keys = ClientKeys(draft, found)

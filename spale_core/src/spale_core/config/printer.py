@@ -25,7 +25,9 @@ def write_settings(settings: Settings) -> str:
 
 def _global_lines(settings: Settings) -> Iterator[str]:
     for definition in DEFINITIONS:
-        value = None if definition.field is None else getattr(settings, definition.field)
+        if definition.field is None or definition.option_only:
+            continue
+        value = getattr(settings, definition.field)
         if value is not None:
             yield f"{definition.key}={quote(definition.kind.write(value))}"
 

@@ -17,6 +17,7 @@ _ANY4 = IPv4Address("0.0.0.0")  # noqa: S104 - a knock may come in anywhere
 _ANY6 = IPv6Address("::")
 _CLIENTS_DIR = Path("/etc/spale/clients")
 _STATE_DIR = Path("/var/lib/spale")
+_PIN_DIR = Path("/sys/fs/bpf/spale")
 
 
 class OnExit(enum.Enum):
@@ -78,6 +79,8 @@ class Settings:
     loader: str = "libbpf"
     xdp_mode: str = "auto"
     state_dir: Path = _STATE_DIR
+    pin_maps: bool = False
+    pin_dir: Path = _PIN_DIR
     adopt: bool = True
     log_level: str = "info"
     log_syslog: bool = False
@@ -85,5 +88,10 @@ class Settings:
     max_sessions: int = 65536
     max_sources: int = 16384
     client_max_sources: int = 16
+    name: str | None = None
     config_path: Path | None = field(default=None, eq=False)
     warnings: tuple[str, ...] = field(default=(), eq=False)
+
+    def own(self, path: Path) -> Path:
+        """Return this daemon's own among the paths of several: ``path``, with a name ``path-NAME``."""
+        return path if self.name is None else path.parent / f"{path.name}-{self.name}"

@@ -129,6 +129,16 @@ def _read_plugin(text: str) -> str:
     return text
 
 
+def _read_name(text: str) -> str:
+    if not is_name(text):
+        raise BadValueError(
+            f"{quoted(text)} cannot be a name; write at most 64 letters, digits, dots, dashes or underscores,"
+            " beginning with a letter or digit"
+        )
+    return text
+
+
+NAME = Kind(_read_name)
 PLUGIN = Kind(_read_plugin)
 PLUGINS = Kind(
     lambda text: tuple(_read_plugin(item) for item in items(text)),

@@ -105,7 +105,7 @@ class Story:
         self._keygen("client", "--name", "friend", "--bundle", *public, "--out", str(self._clients))
         shown = ("-i", DOOR, "-S", str(SPA_PORT), "--protect", str(SERVICE), "--idle-sec", str(IDLE_S))
         more = ("--grace-sec", "0", "--dataplane", self.dataplane, "--config", str(self._empty_config()))
-        state = ("--state-dir", str(self.folder / "state"))
+        state = ("--state-dir", str(self.folder / "state"), "--pin-dir", str(self.folder / "pins"))
         keys = ("--server-key", str(self._server / "server.key"), "--clients", str(self._clients))
         log = self.folder / "daemon.log"
         self._running.append(

@@ -16,10 +16,11 @@ from spale_core.errors import UnavailableError
 from spale_core.events import StoreSays, Warned
 from spale_core.interfaces import DataplaneSettings, StoreSettings
 from spale_core.log import Log
-from spale_core.monitor import sockets
+from spale_core.monitor import locks, sockets
 from spale_core.monitor.daemon import Daemon, Parts
 from spale_core.monitor.keeper import SessionKeeper
 from spale_core.monitor.signals import Signals
+from spale_core.monitor.succession import Succession
 from spale_core.monitor.supervisor import Supervisor
 from spale_core.reconcile import Reconciler
 from spale_core.spawn import Plan
@@ -43,6 +44,7 @@ def run(settings: Settings) -> int:
     log = _open_log(settings, clock)
     available = plugins.installed()
     with ExitStack() as stack:
+        stack.enter_context(locks.held(log.interfaces, settings.name))
         signals = stack.enter_context(Signals())
         selector = stack.enter_context(selectors.DefaultSelector())
         store = _open_store(settings, available, log)
@@ -55,11 +57,15 @@ def run(settings: Settings) -> int:
         gc.freeze()
         # The listener prepares itself on another core while the program is loaded.
         supervisor.start(dict.fromkeys(store.identities()))
-        dataplane = _make_dataplane(settings, available)
+        dataplane = _make_dataplane(settings, available, log)
         stack.callback(dataplane.close)
         reconciler = Reconciler(settings, store, dataplane, started)
         keeper = SessionKeeper(settings, dataplane, log)
-        parts = Parts(settings, clock, log, signals, selector, supervisor, dataplane, reconciler, keeper)
+        succession = Succession(settings, dataplane, log)
+        stack.callback(succession.close)
+        parts = Parts(
+            settings, clock, log, signals, selector, supervisor, dataplane, reconciler, keeper, succession
+        )
         daemon = Daemon(parts)
         daemon.start()
         return daemon.serve()
@@ -78,7 +84,7 @@ def _open_store(settings: Settings, available: tuple[InstalledPlugin, ...], log:
     kind = plugins.Plugins([settings.store], available).store(settings.store)
     return kind.make(
         StoreSettings(
-            settings.state_dir,
+            settings.own(settings.state_dir),
             settings.max_skew_s,
             say=lambda message: log.emit(StoreSays(message=message)),
         )
@@ -102,7 +108,7 @@ def _make_plan(
     )
 
 
-def _make_dataplane(settings: Settings, available: tuple[InstalledPlugin, ...]) -> Dataplane:
+def _make_dataplane(settings: Settings, available: tuple[InstalledPlugin, ...], log: Log) -> Dataplane:
     kind = plugins.Plugins([settings.dataplane], available).dataplane(settings.dataplane)
     return kind.make(
         DataplaneSettings(
@@ -116,6 +122,9 @@ def _make_dataplane(settings: Settings, available: tuple[InstalledPlugin, ...]) 
             session_s=settings.session_s,
             log_only=settings.log_only,
             xdp_mode=settings.xdp_mode,
+            pin_dir=settings.own(settings.pin_dir),
+            pin_maps=settings.pin_maps,
+            say=lambda message: log.emit(Warned(message=message)),
         )
     )
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from spale_core.model import Attachment
     from spale_core.monitor.keeper import SessionKeeper
     from spale_core.monitor.signals import Signals
+    from spale_core.monitor.succession import Succession
     from spale_core.monitor.supervisor import Supervisor
     from spale_core.reconcile import Reconciler
 
@@ -54,6 +55,7 @@ class Parts:
     dataplane: Dataplane
     reconciler: Reconciler
     keeper: SessionKeeper
+    succession: Succession
 
 
 class Daemon:
@@ -79,15 +81,18 @@ class Daemon:
         settings = self._parts.settings
         self._dataplane.set_services(settings.services)
         self._dataplane.set_always_allow(settings.always_allow)
-        self._reporter.restored(*self._parts.reconciler.restore(read(self._parts.clock)))
+        left = self._parts.succession.grants()
+        self._reporter.restored(*self._parts.reconciler.restore(read(self._parts.clock), left))
         while not self._supervisor.is_ready and self._stop is None:
             self._await_listener()
         if self._stop is not None:
             return
         self._renew_tags()
         self._reporter.begin(self._dataplane.counters())
+        self._parts.succession.prepare()
         self._parts.keeper.prepare(self._parts.clock.monotonic_ns())
         self._attachments = self._dataplane.attach(settings.interfaces)
+        self._attempt("succession", self._parts.succession.finish)
         self._attempt("adoption", self._finish_adoption)
         self._announce()
 

@@ -94,7 +94,8 @@ class SessionKeeper:
         return self._settings.adopt and self._settings.session_s > 0
 
     def _adopt(self, now_ns: int) -> None:
-        standing = self._read_host(self._settings.services, ESTABLISHED) - self._adopted.keys()
+        known = {session.connection for session in self._dataplane.sessions()}
+        standing = self._read_host(self._settings.services, ESTABLISHED) - known
         room = self._settings.max_sessions - len(self._adopted)
         sessions, self._left_out = adopted(standing, now_ns, room)
         if sessions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spale_core import events
+from spale_core import events, outcomes
 from spale_core.fingerprint import fingerprint
 from spale_core.model import Granted, Reason
 
@@ -47,14 +47,14 @@ class Reporter:
             if isinstance(answer, Granted):
                 client = self._clients[answer.claim.client]
                 print_ = fingerprint(client.public_key)
-                self._log.emit(events.granted(answer, client.name, print_))
+                self._log.emit(outcomes.granted(answer, client.name, print_))
             else:
                 self.refused(answer)
 
     def refused(self, refused: Refused) -> None:
         """Tell what the listener or the monitor refused."""
         name = None if refused.client is None else self._clients[refused.client].name
-        self._log.emit(events.refused(refused, name))
+        self._log.emit(outcomes.refused(refused, name))
 
     def restored(self, count: int, ended: int) -> None:
         """Tell how many grants came back from the store, and how many did not."""

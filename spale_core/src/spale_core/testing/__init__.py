@@ -17,12 +17,13 @@ from spale_core.testing.dataplane import DataplaneContract
 from spale_core.testing.fakes import FakeDataplane
 from spale_core.testing.packet import Packet
 from spale_core.testing.promise import BrokenPromiseError
-from spale_core.testing.store import GrantStoreContract
+from spale_core.testing.store import DurableStoreContract, GrantStoreContract
 
 __all__ = [
     "AuthenticatorContract",
     "BrokenPromiseError",
     "DataplaneContract",
+    "DurableStoreContract",
     "FakeClock",
     "FakeDataplane",
     "GrantStoreContract",

@@ -30,7 +30,8 @@ class FakeDataplane(FakeSessions):
     """A `spale_core.interfaces.Dataplane` that judges the packets a test gives it.
 
     `host` has what is attached to each interface, whoever attached it; give one to several fakes to let the
-    later take over. An interface whose name begins with ``missing`` is not there.
+    later take over. `left` is the earlier one whose grants and sessions it finds. An interface whose name
+    begins with ``missing`` is not there.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class FakeDataplane(FakeSessions):
         self.services: frozenset[Service] = frozenset()
         self.tags: frozenset[KernelTag] = frozenset()
         self._attached: list[Attachment] = []
+        self.left: FakeDataplane | None = None
 
     def set_services(self, services: Iterable[Service]) -> None:
         """Protect exactly `services`."""
@@ -82,6 +84,14 @@ class FakeDataplane(FakeSessions):
     def counters(self) -> Mapping[Reason, Counter]:
         """Return what was counted, by reason."""
         return dict(self._counters)
+
+    def predecessor(self, _interfaces: Sequence[str]) -> FakeDataplane | None:
+        """Return the earlier one that a test has given it."""
+        return self.left
+
+    def grants(self) -> Iterable[Grant]:
+        """Return what a later one finds."""
+        return self.installed()
 
     def attach(self, interfaces: Sequence[str]) -> Sequence[Attachment]:
         """Be on `interfaces`, all or none, in place of what is there."""

@@ -7,8 +7,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from spale_core.interfaces import StoreSettings
-from spale_core.model import Holding
+from spale_core.model import NEVER_NS, Holding
 from spale_core.testing.dataplane import a_grant
 from spale_core.testing.promise import holds, raises, same
 
@@ -104,8 +106,47 @@ class GrantStoreContract:
         with closing(self._open()) as store:
             holds(store.memory_lost is True, "a store that begins empty has lost its memory")
 
+    def test_it_says_when_its_memory_was_lost(self) -> None:
+        """A new store lost it at this start, or cannot tell."""
+        with closing(self._open()) as store:
+            holds(isinstance(store.lost_unix_ms, int) and store.lost_unix_ms >= 0, "a time, or 0")
+
     def _open(self) -> GrantStore:
         return self.make(StoreSettings(self.state_dir, _SKEW_MS // 1000))
+
+
+class DurableStoreContract(GrantStoreContract):
+    """What a store that survives a restart promises beyond that; `make` opens it again, too."""
+
+    def test_holdings_come_back(self) -> None:
+        """In the same boot exactly as they were; what was deleted does not."""
+        kept = Holding("alice", a_grant())
+        endless = Holding("bob", evolve(a_grant(), idle_ns=NEVER_NS, grace_ns=NEVER_NS, end_ns=NEVER_NS))
+        with closing(self._open()) as store, store.transaction():
+            for holding in (kept, endless, Holding("carol", a_grant())):
+                store.put(holding)
+            store.delete("carol", kept.grant.source, kept.grant.service)
+        with closing(self._open()) as store:
+            same(_by_client(store), {"alice": kept, "bob": endless}, "what was held is held after a restart")
+
+    def test_used_datagrams_stay_used(self) -> None:
+        """A restart loses neither the set nor the mark."""
+        later_ms = _NOW_MS + _SKEW_MS + 1
+        with closing(self._open()) as store, store.transaction():
+            store.remember(_KEY, _ENC, _NOW_MS, _NOW_MS)
+            store.remember(_KEY, _OTHER_ENC, later_ms, later_ms)
+        with closing(self._open()) as store, store.transaction():
+            same(set(store.identities()), {_OTHER_ENC}, "identities() has what is remembered")
+            holds(not store.remember(_KEY, _OTHER_ENC, later_ms, later_ms), "a known enc is a replay")
+            holds(not store.remember(_KEY, bytes(32), _NOW_MS, _NOW_MS), "nothing up to the mark is taken")
+            holds(store.remember(_OTHER_KEY, _ENC, _NOW_MS, _NOW_MS), "another key has lost nothing")
+
+    def test_a_memory_that_was_kept_is_not_lost(self) -> None:
+        """Only the first start has lost it, and the second one knows when that was."""
+        with closing(self._open()) as store:
+            lost_unix_ms = store.lost_unix_ms
+        with closing(self._open()) as store:
+            same((store.memory_lost, store.lost_unix_ms), (False, lost_unix_ms), "a restart loses nothing")
 
 
 def _by_client(store: GrantStore) -> dict[str, Holding]:

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""A plugin for tests, ``rigged``: the real store, enforcer and authenticator, in a machine that tests turn.
+
+The file ``rig`` beside this module says which boot this is, how far the wall clock is off, and at which step
+which process is to be killed, once. It is mapped, so that the listener, too, sees it at once when it is turned.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import signal
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from attrs import evolve
+
+from spale_core import plugins
+from spale_core.clock import SystemClock
+from spale_core.hookspecs import hookimpl
+from spale_core.interfaces import AuthScheme, DataplaneKind, StoreKind
+from spale_core.stores.hosttime import HostTime
+from spale_core.stores.sqlite import SqliteStore
+
+SIZE = 4096
+FAULT = slice(2048, SIZE)
+"""Where the fault is; what is before it is the rest. Each is JSON, and zeros."""
+
+
+@cache
+def _mapped():
+    with Path(__file__).with_name("rig").open("r+b") as file:
+        return mmap.mmap(file.fileno(), SIZE)
+
+
+def _set(key):
+    return json.loads(_mapped()[: FAULT.start].rstrip(b"\0"))[key]
+
+
+def reach(step):
+    """Kill whom the armed fault names if this is its step."""
+    armed = json.loads(_mapped()[FAULT].rstrip(b"\0") or b"null")
+    if armed is None or armed["step"] != step:
+        return
+    _mapped()[FAULT] = bytes(SIZE - FAULT.start)
+    if armed["victim"] == "listener" and step in MONITOR_STEPS:
+        (listener,) = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        os.kill(int(listener), signal.SIGKILL)
+    else:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+MONITOR_STEPS = (
+    "claim taken",
+    "remembered",
+    "held",
+    "before commit",
+    "committed",
+    "before the kernel",
+    "granted",
+)
+LISTENER_STEPS = ("received", "opened")
+
+
+class RiggedTime(HostTime):
+    """This machine, in the boot and at the time that the rig says."""
+
+    def boot_id(self):
+        """Return the rig's."""
+        return _set("boot")
+
+    def read(self):
+        """Return the present instant, the wall clock shifted."""
+        now = super().read()
+        return evolve(now, unix_ms=now.unix_ms + _set("shift_s") * 1000)
+
+
+class RiggedStore(SqliteStore):
+    """The real one; it reaches a step before or after each thing that it does."""
+
+    @contextmanager
+    def transaction(self):
+        """Do it, between two steps."""
+        reach("claim taken")
+        with super().transaction():
+            yield
+            reach("before commit")
+        reach("committed")
+
+    def remember(self, *arguments):
+        """Do it, and reach a step."""
+        is_new = super().remember(*arguments)
+        reach("remembered")
+        return is_new
+
+    def put(self, holding):
+        """Do it, and reach a step."""
+        super().put(holding)
+        reach("held")
+
+
+class _Rigged:
+    """An object of another plugin; what the class defines comes first."""
+
+    def __init__(self, real):
+        self._real = real
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+
+class RiggedDataplane(_Rigged):
+    """The real one, between two steps where it matters."""
+
+    def allow(self, grants):
+        """Do it, between two steps."""
+        reach("before the kernel")
+        self._real.allow(grants)
+        reach("granted")
+
+
+class RiggedAuthenticator(_Rigged):
+    """The real one, between two steps where it matters."""
+
+    def authenticate(self, datagram, seen):
+        """Do it, between two steps."""
+        reach("received")
+        answer = self._real.authenticate(datagram, seen)
+        reach("opened")
+        return answer
+
+
+@hookimpl
+def spale_register_grant_stores():
+    """Offer the store; called before the listener is forked, so that both have the clock and the map."""
+    _mapped()
+    real = SystemClock.unix_ms
+    SystemClock.unix_ms = lambda clock: real(clock) + _set("shift_s") * 1000
+    return (StoreKind("rigged", lambda settings: RiggedStore(settings, RiggedTime())),)
+
+
+@hookimpl
+def spale_register_dataplanes():
+    """Offer the TC enforcer."""
+    real = plugins.Plugins(["tc"]).dataplane("tc")
+    return (DataplaneKind("rigged", lambda settings: RiggedDataplane(real.make(settings)), real.detach),)
+
+
+@hookimpl
+def spale_register_auth_schemes():
+    """Offer HPKE."""
+    real = plugins.Plugins(["hpke"]).auth_scheme("hpke")
+
+    def make(keys, clients):
+        return RiggedAuthenticator(real.make_authenticator(keys, clients))
+
+    return (AuthScheme("rigged", make, real.make_requester),)

@@ -2,7 +2,7 @@
 """A plugin for tests, ``rigged``: the real store, enforcer and authenticator, in a machine that tests turn.
 
 The file ``rig`` beside this module says which boot this is, how far the wall clock is off, and at which step
-which process is to be killed, once. It is mapped, so that the listener, too, sees it at once when it is turned.
+which process is to be killed, once. It is mapped, so that the listener, too, sees at once what is turned.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ LISTENER_STEPS = ("received", "opened")
 
 
 class RiggedTime(HostTime):
-    """This machine, in the boot and at the time that the rig says."""
+    """The machine's clocks, in the boot and at the time that the rig says."""
 
     def boot_id(self):
         """Return the rig's."""
@@ -78,19 +78,25 @@ class RiggedTime(HostTime):
 
 
 class RiggedStore(SqliteStore):
-    """The real one; it reaches a step before or after each thing that it does."""
+    """The real one; it reaches a step before or after each thing that it does for a knock."""
+
+    _has_claim = False
 
     @contextmanager
     def transaction(self):
-        """Do it, between two steps."""
-        reach("claim taken")
+        """Do it, between two steps; a sweep reaches none."""
+        self._has_claim = False
         with super().transaction():
             yield
-            reach("before commit")
-        reach("committed")
+            if self._has_claim:
+                reach("before commit")
+        if self._has_claim:
+            reach("committed")
 
     def remember(self, *arguments):
-        """Do it, and reach a step."""
+        """Do it, between two steps."""
+        reach("claim taken")
+        self._has_claim = True
         is_new = super().remember(*arguments)
         reach("remembered")
         return is_new

@@ -8,6 +8,7 @@ import mmap
 from contextlib import closing
 from pathlib import Path
 
+from house import LOG_S
 from rigged import FAULT, SIZE
 
 from spale_core.interfaces import StoreSettings
@@ -64,3 +65,11 @@ class _AnHourAgo(HostTime):
     def read(self):
         now = super().read()
         return Reading(now.monotonic_ns, now.boottime_ns, now.unix_ms - 3_600_000)
+
+
+def used(house, guest, **how):
+    """Knock unbound from `guest`, and return the datagram once it was granted."""
+    payload = house.datagram("anna", **how)
+    house.send(guest, payload)
+    house.daemon.wait_for("granted", timeout_s=LOG_S, source=str(guest))
+    return payload

@@ -108,16 +108,25 @@ def test_what_stands_at_the_first_attach_is_not_cut(house, stack):
 
 
 def test_nothing_is_adopted_by_who_takes_over(tc_house, stack):
-    """The second start is not the first attach: what stood is gone with the sessions of the first."""
+    """The second start is not the first attach: what was cut stays cut, though the host still has it."""
     desk = a_desk(tc_house, stack)
-    guest = tc_house.guest(4)
-    line = desk.call(guest)
-    tc_house.guard(**PORTS)
-    assert line.carries()
+    line = desk.call(tc_house.guest(4))
+    tc_house.guard(**PORTS, ADOPT=0)
+    assert line.is_cut()
     tc_house.daemon.stop(signal.SIGTERM)
-    tc_house.guard(**PORTS)
+    tc_house.guard(**PORTS, ADOPT=1)
     assert tc_house.daemon.events("adopted") == []
     assert line.is_cut()
+
+
+def test_what_was_adopted_outlives_the_daemon(tc_house, stack):
+    """A restart takes it over with the other sessions."""
+    desk = a_desk(tc_house, stack)
+    line = desk.call(tc_house.guest(6))
+    tc_house.guard(**PORTS)
+    tc_house.daemon.stop(signal.SIGTERM)
+    tc_house.guard(**PORTS)
+    assert line.carries()
 
 
 @pytest.mark.parametrize("changes", [{"ADOPT": 0}, {"SESSION_SEC": 0}], ids=("no-adopt", "no-sessions"))

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""The daemon remembers: grants come back with what is left of them, and no datagram counts twice."""
+"""The daemon remembers: grants come back with what is left of them, whatever became of the state file."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sqlite3
+import subprocess
 import time
+from contextlib import suppress
 
 import pytest
 from house import LOG_S
-from rigging import CONFIG, Rig
-from rigged import LISTENER_STEPS, MONITOR_STEPS
+from rigging import Rig, used
 
 from spale_core.demo.poll import until
 
@@ -20,38 +20,25 @@ ENDS = pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["st
 
 
 @pytest.fixture
-def rig(tc_house, tmp_path, monkeypatch):
-    """Return a rig; the daemons of the test's house have a past of an hour."""
-    rig = Rig(tmp_path / "site", monkeypatch)
-    rig.remember(tc_house.config["STATE_DIR"])
-    tc_house.config.update(CONFIG)
-    return rig
-
-
-@pytest.fixture
 def remembering(tc_house):
-    """Return a house with such a past."""
+    """Return a house whose daemons have a past of an hour."""
     Rig.remember(tc_house.config["STATE_DIR"])
     return tc_house
 
 
-def used(house, guest, **how):
-    """Knock unbound from `guest`, and return the datagram once it was granted."""
-    payload = house.datagram("anna", **how)
-    house.send(guest, payload)
-    house.daemon.wait_for("granted", timeout_s=LOG_S, source=str(guest))
-    return payload
+@pytest.fixture
+def small_disk(tc_house):
+    """Return the folder of a tmpfs of 256 KiB, where the house's state is."""
+    folder = tc_house.folder / "disk"
+    folder.mkdir()
+    _run("mount", "-t", "tmpfs", "-o", "size=256k,mode=0700", "tmpfs", str(folder))
+    tc_house.config["STATE_DIR"] = folder / "state"
+    yield folder
+    _run("umount", "--lazy", str(folder))
 
 
-def refuses(house, payload, family=4):
-    """Tell whether `payload` is refused as a replay from an address that it did not come from."""
-    guest = house.guest(family)
-    with house.refuses("replay", 1, guest):
-        house.send(guest, payload)
-    return house.all_shut([guest])
-
-
-# grants
+def _run(*command):
+    subprocess.run(command, check=True, timeout=10)
 
 
 @ENDS
@@ -107,162 +94,9 @@ def test_what_was_written_is_private(tc_house):
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
 
 
-# the replay memory
-
-
-@ENDS
-def test_a_replay_after_a_restart(remembering, end, family):
-    """Is refused; the memory was not lost, so new unbound knocks are good at once."""
-    assert "unbound_until" not in remembering.guard()
-    payload = used(remembering, remembering.guest(family))
-    remembering.daemon.stop(end)
-    assert "unbound_until" not in remembering.guard()
-    assert refuses(remembering, payload, family)
-    used(remembering, remembering.guest(family))
-
-
-@pytest.mark.parametrize("victim", ["monitor", "listener"])
-@pytest.mark.parametrize("step", MONITOR_STEPS)
-def test_a_replay_after_a_kill_in_the_monitor(tc_house, rig, victim, step):
-    """At every step from taking a claim to granting it: no datagram is honoured twice.
-
-    Before the commit nothing was recorded, and nothing granted: whoever sends it first then is the first.
-    """
-    _kill_while_knocking(tc_house, rig, victim, step)
-
-
-@pytest.mark.parametrize("step", LISTENER_STEPS)
-def test_a_replay_after_a_kill_in_the_listener(tc_house, rig, step):
-    """Between receiving a datagram and telling the monitor: the kernel has seen its mac, and lets no copy in."""
-    _kill_while_knocking(tc_house, rig, "listener", step)
-
-
-def _kill_while_knocking(house, rig, victim, step):
-    first = house.start()
-    first.wait_for("ready", timeout_s=15)
-    knocker, thief = house.guests()
-    payload = house.datagram("anna")
-    rig.arm(victim, step)
-    house.send(knocker, payload)
-    if victim == "monitor":
-        assert until(lambda: first.exit_code == -signal.SIGKILL, LOG_S)
-        house.guard()
-    else:
-        first.wait_for("listener_ready", timeout_s=LOG_S)
-    assert not rig.is_armed
-    recorded = victim == "listener" or MONITOR_STEPS.index(step) >= MONITOR_STEPS.index("committed")
-    before = house.refusals("replay")[1]
-    house.send(thief, payload, payload)
-    assert until(lambda: house.refusals("replay")[1] >= before + 1 + recorded, LOG_S)
-    granted = [
-        *first.events("granted"),
-        *(house.daemon.events("granted") if house.daemon is not first else ()),
-    ]
-    assert len(granted) <= 1
-    assert str(thief) not in {event["source"] for event in granted} or not recorded
-    assert house.all_shut([thief]) or not recorded
-
-
-def test_a_replay_after_a_reboot(tc_house, rig):
-    """A clean stop, then another boot id: nothing is lost."""
-    tc_house.guard()
-    payload = used(tc_house, tc_house.guest(4))
-    tc_house.daemon.stop()
-    rig.turn(boot="another boot")
-    assert "unbound_until" not in tc_house.guard()
-    assert refuses(tc_house, payload)
-
-
-def test_a_replay_after_the_machine_crashed(tc_house, rig):
-    """Another boot id and no clean stop: the memory is lost, and says so; what may be a replay is refused."""
-    tc_house.guard()
-    guest = tc_house.guest(4)
-    payload = used(tc_house, guest)
-    tc_house.daemon.stop(signal.SIGKILL)
-    rig.turn(boot="another boot")
-    assert "unbound_until" in tc_house.guard()
-    assert "was not closed" in tc_house.daemon.events("store")[0]["message"]
-    with tc_house.refuses("memory_lost", 1, guest):
-        tc_house.send(guest, tc_house.datagram("anna"))
-    assert refuses(tc_house, payload)
-
-
-@ENDS
-def test_a_replay_after_the_clock_was_stepped_back(tc_house, rig, end):
-    """By an hour, so that a datagram of an hour ago is in time again."""
-    rig.turn(shift_s=-3000)
-    tc_house.guard()
-    payload = used(tc_house, tc_house.guest(4), late_s=3000)
-    tc_house.daemon.stop(end)
-    rig.turn(shift_s=600)
-    tc_house.guard()
-    used(tc_house, tc_house.guest(4), late_s=-600)
-    tc_house.daemon.stop(end)
-    rig.turn(shift_s=-3000)
-    tc_house.guard()
-    assert refuses(tc_house, payload)
-
-
-def test_a_replay_after_the_clock_was_stepped_back_while_it_ran(tc_house, rig):
-    """The same without a restart: tags are renewed, and the datagram is known."""
-    rig.turn(shift_s=-3000)
-    tc_house.guard()
-    payload = used(tc_house, tc_house.guest(4), late_s=3000)
-    rig.turn(shift_s=600)
-    _knock_until_granted(tc_house, late_s=-600)
-    rig.turn(shift_s=-3000)
-    _knock_until_granted(tc_house, client="usher", late_s=3000)
-    assert refuses(tc_house, payload)
-
-
-def _knock_until_granted(house, client="anna", late_s=0):
-    """Knock anew until the daemon has the tags for this time."""
-    guest = house.guest(4)
-
-    def granted():
-        house.send(guest, house.datagram(client, late_s=late_s))
-        return house.daemon.events("granted", source=str(guest))
-
-    assert until(granted, LOG_S)
-
-
-def test_a_replay_after_a_larger_window(remembering, wait_until):
-    """MAX_SKEW_SEC raised: a datagram that was too old once is in time again, and known."""
-    remembering.guard(MAX_SKEW_SEC=2)
-    payload = used(remembering, remembering.guest(4))
-    wait_until(time.monotonic() + 2.1)
-    used(remembering, remembering.guest(4))
-    remembering.daemon.stop()
-    remembering.guard(MAX_SKEW_SEC=120)
-    assert refuses(remembering, payload)
-
-
-@ENDS
-def test_a_replay_after_the_key_was_away(remembering, tmp_path, end):
-    """A client that is removed and added again keeps his memory; in between his knocks open nothing."""
-    clients = tmp_path / "clients"
-    shutil.copytree(remembering.config["CLIENTS_DIR"], clients)
-    remembering.config = {k: v for k, v in remembering.config.items() if not k.startswith("ANNA_")}
-    remembering.guard(CLIENTS_DIR=clients)
-    guest = remembering.guest(4)
-    payload = used(remembering, guest)
-    remembering.daemon.stop(end)
-    (clients / "anna.pem").rename(tmp_path / "anna.pem")
-    remembering.guard(CLIENTS_DIR=clients)
-    assert remembering.all_shut([guest])
-    remembering.daemon.stop(end)
-    (tmp_path / "anna.pem").rename(clients / "anna.pem")
-    remembering.guard(CLIENTS_DIR=clients)
-    assert remembering.all_shut([guest])
-    assert refuses(remembering, payload)
-
-
-# files
-
-
 @pytest.mark.parametrize("how", ["missing", "truncated", "corrupt"])
 def test_a_file_that_cannot_be_used(remembering, how):
-    """The daemon starts, says so, keeps the file, and refuses what may have been used; knocks work again soon."""
+    """The daemon starts, says so, keeps the file, and refuses what may have been used; new knocks work."""
     remembering.guard()
     guest = remembering.guest(4)
     payload = used(remembering, guest)
@@ -307,3 +141,23 @@ def test_a_state_folder_that_is_taken(house):
     assert "another daemon has the state folder" in house.daemon.log.read_text()
     house.daemon = first
     house.let_in("anna", house.guest(4))
+
+
+def test_a_disk_that_fills_up(tc_house, small_disk):
+    """The daemon goes on, says so, lets people in, and the next start says that it has lost its memory."""
+    tc_house.guard()
+    with (small_disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+        while True:
+            filler.write(bytes(1024))
+
+    def has_noticed():
+        tc_house.knock("anna", tc_house.guest(4))
+        return len(tc_house.daemon.events("store")) > 1
+
+    assert until(has_noticed, LOG_S)
+    assert "going on in memory" in tc_house.daemon.events("store")[-1]["message"]
+    guests = tc_house.guests()
+    for guest in guests:
+        tc_house.let_in("usher", guest)
+    tc_house.daemon.stop(signal.SIGKILL)
+    assert "unbound_until" in tc_house.guard()

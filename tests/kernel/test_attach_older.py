@@ -189,6 +189,7 @@ def test_grants_of_another_abi_are_not_read(client, load):
     with of_another_abi() as older, load() as made, Flood(client) as flood:
         hang_in_chain(older.program_fd("spale_tc_eth"))
         flood.must_arrive()
+        assert made.predecessor(DOORS[:1]) is None
         assert made.attach(DOORS[:1])[0].replaced
         flood.must_not_arrive()
         assert list(made.installed()) == []

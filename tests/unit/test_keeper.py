@@ -13,7 +13,7 @@ from spale_core.errors import UnavailableError
 from spale_core.hostsockets import ALIVE, ESTABLISHED
 from spale_core.interfaces import DataplaneSettings
 from spale_core.log import Log
-from spale_core.model import Connection, Grant, Protocol, Reason, Service, SessionState, Source
+from spale_core.model import Connection, Grant, Protocol, Reason, Service, Session, SessionState, Source
 from spale_core.monitor.keeper import SessionKeeper
 from spale_core.monitor.report import Reporter
 from spale_core.testing import FakeClock, FakeDataplane, Packet
@@ -157,6 +157,17 @@ def test_more_than_there_is_room_for(host):
     host.prepare()
     host.finish()
     assert host.lines == ["adopted count=66 left_out=4"]
+
+
+def test_what_is_a_session_already_needs_no_room(host):
+    """Taken over from an earlier start: it stays as it was, and what it takes is not there for others."""
+    taken_over = [Session(*connection(port), opened_ns=7, last_ns=8) for port in range(64)]
+    host.dataplane.put_sessions(taken_over)
+    host.standing = set(map(connection, range(70)))
+    host.prepare()
+    host.finish()
+    assert set(taken_over) < set(host.dataplane.sessions())
+    assert host.lines == ["adopted count=2 left_out=4"]
 
 
 def test_a_host_that_does_not_tell_is_not_attached_to(host):

@@ -14,7 +14,7 @@ from spale_core.config import loader
 from spale_core.config.ports import parse_services
 
 ORIGINAL = Path(__file__).parents[2] / "fixtures" / "original"
-PLUGINS = ("hpke", "memory", "tc", "xdp")
+PLUGINS = ("hpke", "memory", "sqlite", "tc", "xdp")
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def test_sessions(lab):
 def test_no_file_is_needed(lab, monkeypatch):
     """The default path need not exist; a path that was given must."""
     monkeypatch.setattr(loader, "DEFAULT_PATH", lab.folder / "none.conf")
-    settings = loader.load(lab.lines, {}, None, available=("hpke", "memory", "tc"))
+    settings = loader.load(lab.lines, {}, None, available=("hpke", "memory", "sqlite", "tc"))
     assert settings.listen_port == 55555
     assert settings.config_path is None
     found = lab.mistakes_of_file()
@@ -106,12 +106,13 @@ def test_no_file_is_needed(lab, monkeypatch):
 
 def test_the_only_dataplane_installed_is_the_default(lab):
     """Else it is tc, installed or not: then the mistake names what is there."""
-    assert lab.load(available=("hpke", "memory", "xdp")).dataplane == "xdp"
-    assert lab.load(available=("hpke", "memory", "tc", "xdp")).dataplane == "tc"
-    assert lab.load(available=("hpke", "memory", "foo")).dataplane == "foo"
-    (found,) = lab.mistakes(available=("hpke", "memory", "foo", "bar"))
+    assert lab.load(available=("hpke", "memory", "sqlite", "xdp")).dataplane == "xdp"
+    assert lab.load(available=("hpke", "memory", "sqlite", "tc", "xdp")).dataplane == "tc"
+    assert lab.load(available=("hpke", "memory", "sqlite", "foo")).dataplane == "foo"
+    (found,) = lab.mistakes(available=("hpke", "memory", "sqlite", "foo", "bar"))
     assert found.endswith(
-        "DATAPLANE: no plugin 'tc' is installed; install what provides it (there are: bar, foo, hpke, memory)"
+        "DATAPLANE: no plugin 'tc' is installed; install what provides it"
+        " (there are: bar, foo, hpke, memory, sqlite)"
     )
 
 

@@ -96,7 +96,7 @@ class SessionKeeper:
     def _adopt(self, now_ns: int) -> None:
         known = {session.connection for session in self._dataplane.sessions()}
         standing = self._read_host(self._settings.services, ESTABLISHED) - known
-        room = self._settings.max_sessions - len(self._adopted)
+        room = max(0, self._settings.max_sessions - len(known))
         sessions, self._left_out = adopted(standing, now_ns, room)
         if sessions:
             self._dataplane.put_sessions(sessions)

@@ -78,6 +78,14 @@ def test_a_lock_that_was_left_over_locks_nobody_out(folder, holder, end):
     assert list(folder.iterdir()) == []
 
 
+def test_a_start_removes_what_others_left_over(folder, holder):
+    """Namespaces come and go; only what is held stays."""
+    (folder / "net1-if2.lock").touch()
+    with locks.held({8: "eth1"}, None, folder):
+        assert {path.name.partition("-")[2] for path in folder.iterdir()} == {"if7.lock", "if8.lock"}
+    assert holder.poll() is None
+
+
 def test_only_root_may_enter(folder):
     """Nobody else can keep a daemon from starting by holding its lock."""
     with locks.held({7: "eth0"}, None, folder):

@@ -40,6 +40,7 @@ def held(interfaces: Mapping[int, str], name: str | None, folder: Path = FOLDER)
     descriptors: dict[Path, int] = {}
     try:
         _prepare(folder)
+        _clean(folder)
         for index, interface in sorted(interfaces.items()):
             path = folder / f"net{namespace}-if{index}.lock"
             descriptors[path] = _take(path, interface)
@@ -64,6 +65,19 @@ def _prepare(folder: Path) -> None:
         raise UnavailableError(f"the folder of locks {folder}: {error.strerror}") from error
     except BadValueError as error:
         raise UnavailableError(f"the folder of locks: {error}") from error
+
+
+def _clean(folder: Path) -> None:
+    """Remove the files of daemons that were killed, as far as that is possible."""
+    for path in folder.glob("*.lock"):
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _is_at(path, descriptor):
+                    path.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def _take(path: Path, interface: str) -> int:

@@ -119,10 +119,11 @@ def load(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Print what it costs, in the kernel and from end to end; as root, not part of `make test`."""
     objects(session)
-    for script in ("kernel_ns", "flood", "throughput", "opens"):
+    for script in ("kernel_ns", "flood", "throughput", "opens", "sweep"):
         tool(session, "python", f"tests/bench/{script}.py")
     for dataplane in ("tc", "xdp"):
         tool(session, "python", "tests/bench/end_to_end.py", dataplane)
+    tool(session, "python", "tests/bench/knocks.py")
 
 
 @nox.session

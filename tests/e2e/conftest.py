@@ -97,10 +97,10 @@ def guarded(keyring, enforcer, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def hall(keyring, enforcer, tmp_path_factory):
-    """Return a guarded, shared house for sessions: a grant of `brief` ends after a second of silence."""
+    """Return a guarded, shared house for sessions: a grant of `brief` ends after two seconds of silence."""
     with _house(keyring, tmp_path_factory.mktemp(f"hall-{enforcer}"), enforcer) as house:
         ports = ",".join(map(str, (*ALL, DESK, NOBODY)))
-        house.guard(PROTECTED_PORTS=ports, BRIEF_IDLE_SEC=1, BRIEF_GRACE_SEC=0)
+        house.guard(PROTECTED_PORTS=ports)
         yield house
 
 

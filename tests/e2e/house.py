@@ -126,7 +126,7 @@ class House:
     def fails(self, *options, **changes):
         """Start a daemon that cannot; return its exit code."""
         failing = self.start(*options, **changes)
-        assert until(lambda: failing.exit_code is not None, LOG_S)
+        assert until(lambda: failing.exit_code is not None, 15)
         return failing.exit_code
 
     def close(self):

@@ -20,7 +20,7 @@ from spale_bpf import interface, libbpf, programs
 from spale_core.demo.poll import until
 from spale_core.demo.stage import DOOR
 
-RESTARTS = int(os.environ.get("SPALE_RESTARTS", "5"))
+RESTARTS = int(os.environ.get("SPALE_RESTARTS", "3"))
 MISTAKES = max(2, RESTARTS // 5)
 KILLS_PER_DAEMON = 4
 """The pause before the next listener doubles with every death; a new daemon begins anew."""
@@ -173,7 +173,9 @@ def test_an_orphan_is_nobody_in_the_way(tc_house):
     os.kill(listener, signal.SIGSTOP)
     tc_house.daemon.stop(signal.SIGKILL)
     tc_house.guard()
-    assert not Path(f"/proc/{listener}").exists()
+    # Its new parent may not have noticed yet.
+    status = Path(f"/proc/{listener}/status")
+    assert not status.exists() or "State:\tZ" in status.read_text()
     assert works(tc_house)
 
 

@@ -23,7 +23,8 @@ from spale_core.demo.processes import Background, Daemon, python
 from spale_core.demo.stage import DOOR
 
 SWEPT_S = 5 + LOG_S
-SHORT = {"PROTECTED_PORTS": ",".join(map(str, (*ALL, DESK))), "BRIEF_IDLE_SEC": 1, "BRIEF_GRACE_SEC": 0}
+IDLE_S = 3
+SHORT = {"PROTECTED_PORTS": ",".join(map(str, (*ALL, DESK))), "BRIEF_IDLE_SEC": IDLE_S, "BRIEF_GRACE_SEC": 0}
 
 
 class RoomDaemon(Daemon):
@@ -179,7 +180,7 @@ def test_sessions_come_from_the_pins(room, desk, tc_house, wait_until):
     guest = tc_house.guest(4)
     tc_house.let_in("brief", guest)
     line = desk.call(guest)
-    wait_until(time.monotonic() + 1.2)
+    wait_until(time.monotonic() + IDLE_S + 0.2)
     tc_house.daemon.stop(signal.SIGINT)
     room.guard(PIN_MAPS=1, ADOPT=0)
     assert tc_house.daemon.events("inherited") == [{"sessions": "1"}]

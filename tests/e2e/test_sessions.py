@@ -16,7 +16,7 @@ from lines import DESK, Desk, Shed, blind, sessions, state
 from spale_core.demo.poll import until
 from spale_core.model import SessionState
 
-IDLE_S = 1.0
+IDLE_S = 2.0
 """Of the client `brief` in the hall, who has no grace."""
 
 MIB = 1 << 20

@@ -18,7 +18,8 @@ from spale_core.model import SessionState
 
 OPEN, CLOSING = SessionState
 PORTS = {"PROTECTED_PORTS": ",".join(map(str, (*ALL, DESK, NOBODY)))}
-WINDOWS = {"BRIEF_IDLE_SEC": 1, "BRIEF_GRACE_SEC": 0}
+IDLE_S = 2.0
+"""Of the client `brief`, who has no grace."""
 
 
 @pytest.fixture
@@ -72,21 +73,21 @@ def _end(house, lines):
 def test_leftovers_keep_nobody_out(tc_house, stack, wait_until):
     """Forty connections that the server reset: no way in after the grant, and no hindrance to a knock."""
     house = tc_house
-    house.guard(**PORTS, **WINDOWS)
+    house.guard(**PORTS)
     desk = a_desk(house, stack)
     guest = house.guest(4)
     house.let_in("brief", guest)
     lines = [desk.call(guest) for _ in range(40)]
     for line in lines:
         line.reset()
-    wait_until(time.monotonic() + 1.2)
+    wait_until(time.monotonic() + IDLE_S + 0.2)
     assert desk.refuses(guest)
     for line in lines:
         blind(house, line, packets.SYN, 1)
     assert desk.at_host() == set()
     house.let_in("brief", guest)
     line = desk.call(guest)
-    wait_until(time.monotonic() + 1.2)
+    wait_until(time.monotonic() + IDLE_S + 0.2)
     assert line.carries()
 
 

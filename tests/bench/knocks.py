@@ -21,6 +21,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from spale_core.cli.command import guarded
+from spale_core.demo.poll import until
 from spale_core.demo.processes import Daemon, ProcessFailedError
 from spale_core.demo.stage import DOOR, Stage
 from spale_core.model import Protocol, Service, Source
@@ -116,24 +117,27 @@ def _drive(stage, daemon, datagrams):
     target = (str(stage.server_addresses[4]), SPA_PORT)
     with stage.client.inside():
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    with udp, daemon.log.open("rb") as log:
-        log.seek(0, 2)
-        granted, progress = 0, time.perf_counter()
-        for sent, (source, payload) in enumerate(datagrams):
+    with udp, daemon.log.open() as log:
+        log.seek(0, os.SEEK_END)
+        granted = 0
+        for sent, (source, payload) in enumerate(datagrams, start=1):
             spec = struct.pack("=I4s4s", 0, source.address.packed, bytes(4))
             udp.sendmsg([payload], [(socket.IPPROTO_IP, IP_PKTINFO, spec)], 0, target)
-            last = sent == len(datagrams) - 1
-            while sent + 1 - granted >= (1 if last else UNDER_WAY):
-                new = log.read().count(b"granted client=")
-                if new:
-                    granted, progress = granted + new, time.perf_counter()
-                elif time.perf_counter() - progress > SILENCE_S:
-                    break
-                else:
-                    time.sleep(0.0005)
+            allowed = UNDER_WAY if sent < len(datagrams) else 0
+            while sent - granted > allowed and (new := until(lambda: _granted(log), SILENCE_S)):
+                granted += new
     if granted < 0.95 * len(datagrams):
         raise ProcessFailedError(f"only {granted} of {len(datagrams)} were granted:\n{_tail(daemon)}")
     return granted
+
+
+def _granted(log):
+    """Return how many `granted` lines have come since the last call; a line that is not whole has not."""
+    count = 0
+    while (line := log.readline()).endswith("\n"):
+        count += line.startswith("granted ")
+    log.seek(log.tell() - len(line))
+    return count
 
 
 def _tail(daemon):

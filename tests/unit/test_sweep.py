@@ -43,6 +43,16 @@ def test_packets_keep_a_grant_alive(office):
     assert holding.grant.last_ns == installed.last_ns == office.clock.monotonic_ns() - 5 * S
 
 
+def test_steady_use_between_two_sweeps_keeps_a_grant(office):
+    """Each packet came in time for the one before it, however late for what the last sweep saw."""
+    office.judge(office.claim(client=1))
+    for _ in range(2):
+        office.clock.advance(8)
+        assert office.receive(packet=Packet.OTHER)
+    assert office.sweep() == []
+    assert office.receive(packet=Packet.OTHER)
+
+
 def test_max_sec_ends_a_busy_grant():
     """However many packets come."""
     office = Office(evolve(SETTINGS, clients=(evolve(ALICE, max_s=20), BOB)))

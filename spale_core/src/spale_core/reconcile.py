@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from spale_core import gate, policy, restore
 from spale_core.errors import DataplaneError, StoreError
@@ -242,9 +242,7 @@ class Reconciler:
         # A knock moves the kernel's time too; only a packet moves it on from there.
         moved = installed is not None and written is not None and installed.last_ns > written.last_ns
         for client, share in list(self._holdings.shares(pair).items()):
-            aged = share
-            if installed is not None and moved and policy.touched(share, installed.last_ns):
-                aged = evolve(share, last_ns=installed.last_ns)
+            aged = policy.extended(share, installed) if installed is not None and moved else share
             if aged.dead_ns <= now.monotonic_ns:
                 self._holdings.set(client, pair, None)
                 self._ended.append((client, pair))

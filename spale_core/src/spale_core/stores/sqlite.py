@@ -129,14 +129,15 @@ class SqliteStore(MemoryStore):
         if same_boot:
             self._suspended_ns = self._now.suspended_ns(snapshot.header.suspended_ns)
         shift_ns = snapshot.header.shift_ns(self._boot_id, self._now, self._suspended_ns)
+        # In the same boot rows stay as they are; another one writes all of them in its own time.
+        take = super()._set if same_boot else self._set
         for row in snapshot.holdings:
             # What an interface's index means, only its own boot knows.
-            if shift_ns is not None and (same_boot or row[rows.IFINDEX] == 0):
-                self.put(rows.holding(row, shift_ns))
-            else:
+            if shift_ns is None or (row[rows.IFINDEX] and not same_boot):
                 self._changes.holdings[row[: rows.HOLDING_KEY]] = None
-        if same_boot:
-            self._changes = Changes()
+                continue
+            holding = rows.holding(row, shift_ns)
+            take((holding.client, holding.grant.source, holding.grant.service), holding)
 
     def _lose_memory(self) -> None:
         self.memory_lost, self.lost_unix_ms = True, self._now.unix_ms

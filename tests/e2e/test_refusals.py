@@ -13,7 +13,6 @@ from spale_core.demo.processes import ProcessFailedError, run_tool
 
 NOT_YET = {
     "AUTH": "hpke,hpke-v1",
-    "PIN_MAPS": 1,
     "LOADER": "bcc",
     "LOG_USE_SYSLOG": 1,
     "WAIT_INTERFACE": 1,

@@ -132,6 +132,7 @@ class Besieged:
                 opened += self.knock(victims[number % len(victims)])
             until(lambda: flood.exit_code is not None, seconds + LOG_S)
         took, cpu_s = time.monotonic() - began, self._cpu_s() - cpu_s
+        until(lambda: f"reason={siege.reason} " in "\n".join(self._lines()[lines:]), LOG_S)
         sent = int(flood.log.read_text().split()[-1])
         assert self.house.all_open(victims, [SSH])
         return Toll(opened, sent, took, cpu_s, self._lines()[lines:])

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import pytest
 
+from spale_core.config import loader
+from spale_core.errors import ConfigError
+
 WINDOW = "write a whole number from 1 to 2147483647, or -1 for never"
 GRACE = "write a whole number from 0 to 2147483647, or -1 for never"
 PORTS = "write 22 (both protocols), 22/tcp, 51820/udp or 6000-6010/tcp, separated by commas"
@@ -163,6 +166,21 @@ def test_what_is_required_must_be_there(lab, key):
     del lab.lines[key]
     (found,) = lab.mistakes()
     assert found.startswith(f"LAB/spale.conf: {key}: is not set; write for example {key}=")
+
+
+def test_where_there_is_no_file_at_all(lab, monkeypatch):
+    """The line says so: what is missing is not looked for in a file that nobody wrote."""
+    monkeypatch.setattr(loader, "DEFAULT_PATH", lab.folder / "none.conf")
+    with pytest.raises(ConfigError, match=r"none\.conf \(there is no such file\): IFACE: is not set"):
+        loader.load({}, {}, available=())
+
+
+def test_mistakes_come_in_the_order_of_lines(lab):
+    """Whoever mends the file goes through it once."""
+    found = lab.mistakes("IFACE=nowhere0", "IDLE_SEC=x", "NOPE_AT_ALL=1")
+    numbers = [int(line.split(":")[1]) for line in found]
+    assert numbers == sorted(numbers)
+    assert len(numbers) == 3
 
 
 def test_a_key_that_stands_twice_is_a_mistake(lab):

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(f"detached {attachment.mode.value} from {attachment.interface}\n")
     if not removed:
         where = ", ".join(args.interface) if args.interface else "any interface"
-        sys.stdout.write(f"nothing of ours was attached to {where}\n")
+        sys.stdout.write(f"nothing of ours was attached to {where} in this network namespace\n")
     return 0
 
 

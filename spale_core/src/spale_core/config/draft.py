@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -98,7 +99,10 @@ class Draft:
     def label(self, key: str) -> str:
         """Return where `key` was written, or that it is missing from the file."""
         given = self._given.get(key)
-        return given.entry.label if given else f"{shown(self.path)}: {key}"
+        if given:
+            return given.entry.label
+        missing = "" if os.path.lexists(self.path) else " (there is no such file)"
+        return f"{shown(self.path)}{missing}: {key}"
 
     def add(self, key: str, words: str) -> None:
         """Record a mistake of `key`."""

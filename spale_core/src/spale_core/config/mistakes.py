@@ -8,6 +8,7 @@ import re
 from spale_core.errors import ConfigError, NotYetError
 
 _PLAIN = re.compile(r"[\w./:@%+,=~-]+", re.ASCII)
+_LINE = re.compile(r"[^ ]*?:(\d+): ")
 
 
 class BadValueError(Exception):
@@ -26,7 +27,7 @@ def shown(path: object) -> str:
 
 
 class Mistakes:
-    """Collects the mistakes found so far, in the order in which they were found."""
+    """Collects the mistakes found so far; those of the file are told in the order of its lines."""
 
     def __init__(self) -> None:
         """Begin without any."""
@@ -49,4 +50,10 @@ class Mistakes:
         if not self._lines:
             return
         kind = NotYetError if all(self._lines.values()) else ConfigError
-        raise kind("\n".join(self._lines))
+        raise kind("\n".join(sorted(self._lines, key=_line_number)))
+
+
+def _line_number(words: str) -> int:
+    """Return the line of the file that a mistake is in, 0 where it is in none."""
+    found = _LINE.match(words)
+    return int(found[1]) if found else 0

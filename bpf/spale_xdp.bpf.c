@@ -33,12 +33,7 @@ static __always_inline __u32 spale_ifindex(spale_ctx *xdp)
 SEC("xdp")
 int spale_xdp(struct xdp_md *xdp)
 {
-	struct spale_cursor cur = spale_window(xdp);
-	const struct spale_eth *eth = spale_take(&cur, struct spale_eth);
-
-	if (!eth) /* no driver hands over less than an Ethernet header */
-		return XDP_DROP;
-	return spale_filter(xdp, sizeof(*eth), eth->ethertype) == SPALE_PASS ? XDP_PASS : XDP_DROP;
+	return spale_filter_frame(xdp) == SPALE_PASS ? XDP_PASS : XDP_DROP;
 }
 
 char _license[] SEC("license") = "GPL";

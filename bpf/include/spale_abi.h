@@ -145,7 +145,7 @@ enum spale_reason {
 	SPALE_R_BAD_FLAGS,        /* SYN mixed with others, or flags unreadable, without a LIVE grant */
 	SPALE_R_TRUNCATED,        /* headers or ports are not there or are nonsense */
 	SPALE_R_SHORT_FRAGMENT,   /* a first fragment too short to hold the ports */
-	SPALE_R_EXTENSIONS,       /* more than 8 IPv6 extension headers */
+	SPALE_R_EXTENSIONS,       /* more than 8 IPv6 extension headers, or a packet behind a routing header */
 	SPALE_R_VLAN_DEPTH,       /* more than two tags beyond the hardware's own */
 	SPALE_R_MAPPED,           /* an IPv6 packet with an IPv4-mapped address */
 	SPALE_R_SPA_LENGTH,

@@ -30,7 +30,7 @@ static __always_inline enum spale_reason spale_filter_session(const struct spale
 		return by_grant;
 	}
 	if (!now_ns)
-		now_ns = bpf_ktime_get_ns();
+		now_ns = spale_now_ns();
 	if (spale_judge_session(session, by_grant, settings->session_ns, now_ns) != SPALE_R_PASS_SESSION)
 		return by_grant;
 	spale_use_session(session, kind, now_ns);
@@ -58,10 +58,10 @@ static __always_inline enum spale_reason spale_filter_service(spale_ctx *ctx, st
 	}
 	grant = bpf_map_lookup_elem(&spale_grants, &packet->key.peer);
 	if (grant)
-		now_ns = bpf_ktime_get_ns();
+		now_ns = spale_now_ns();
 	reason = spale_judge_grant(grant, kind, now_ns);
-	if (grant && spale_verdict_of(reason) == SPALE_PASS && now_ns > grant->last_ns)
-		grant->last_ns = now_ns;
+	if (grant && spale_verdict_of(reason) == SPALE_PASS)
+		now_ns = spale_use_grant(grant, now_ns, SPALE_CLOCK_LAGS);
 	return packet->next == SPALE_IP_TCP ? spale_filter_session(packet, settings, kind, reason, now_ns) : reason;
 }
 
@@ -110,14 +110,14 @@ static __always_inline enum spale_reason spale_filter_harder(spale_ctx *ctx, str
 	return SPALE_R_PASS_OTHER;
 }
 
-/* Count what has a counter, and carry a drop out, or let it pass where we only observe. */
+/* Count what has a counter, and carry a drop out, or let it pass where we only observe. `source` may be NULL. */
 static __always_inline enum spale_verdict spale_filter_end(const struct spale_settings *settings,
-							   const struct spale_packet *packet,
+							   const struct spale_addr *source,
 							   enum spale_reason reason)
 {
 	if (reason < SPALE_R_FIRST_COUNTED)
 		return SPALE_PASS;
-	spale_count(reason, &packet->key.peer.source);
+	spale_count(reason, source);
 	return settings->flags & SPALE_F_LOG_ONLY ? SPALE_PASS : spale_verdict_of(reason);
 }
 
@@ -127,8 +127,8 @@ static __always_inline enum spale_verdict spale_filter(spale_ctx *ctx, __u32 off
 {
 	struct spale_cursor cur = spale_window(ctx);
 	const struct spale_settings *settings;
+	struct spale_packet here, *packet;
 	struct spale_plain plain = {};
-	struct spale_packet *packet;
 	enum spale_reason reason = SPALE_R_PASS_OTHER;
 	enum spale_looked looked;
 	__u32 service = 0;
@@ -143,7 +143,7 @@ static __always_inline enum spale_verdict spale_filter(spale_ctx *ctx, __u32 off
 			return SPALE_PASS;
 	}
 	settings = spale_settings_get();
-	packet = spale_scratch_get();
+	packet = looked == SPALE_LOOKED_PORT ? &here : spale_scratch_get();
 	if (!settings || !packet) {
 		spale_count(SPALE_R_INTERNAL, NULL);
 		return SPALE_DROP;
@@ -161,7 +161,23 @@ static __always_inline enum spale_verdict spale_filter(spale_ctx *ctx, __u32 off
 		reason = spale_filter_spa(ctx, packet, settings);
 	else if (service)
 		reason = spale_filter_service(ctx, packet, settings);
-	return spale_filter_end(settings, packet, reason);
+	return spale_filter_end(settings, &packet->key.peer.source, reason);
+}
+
+/* The same for an entry that must read the Ethernet header itself. Nobody is known to hand over less than one. */
+static __always_inline enum spale_verdict spale_filter_frame(spale_ctx *ctx)
+{
+	struct spale_cursor cur = spale_window(ctx);
+	const struct spale_eth *eth = spale_take(&cur, struct spale_eth);
+	const struct spale_settings *settings;
+
+	if (eth)
+		return spale_filter(ctx, sizeof(*eth), eth->ethertype);
+	settings = spale_settings_get();
+	if (settings)
+		return spale_filter_end(settings, NULL, SPALE_R_TRUNCATED);
+	spale_count(SPALE_R_INTERNAL, NULL);
+	return SPALE_DROP;
 }
 
 #endif

@@ -25,8 +25,10 @@ enum spale_ethertype {
 
 enum spale_protocol {
 	SPALE_IP_HOPOPTS = 0,
+	SPALE_IP_IPV4 = 4,
 	SPALE_IP_TCP = 6,
 	SPALE_IP_UDP = 17,
+	SPALE_IP_IPV6 = 41,
 	SPALE_IP_ROUTING = 43,
 	SPALE_IP_FRAGMENT = 44,
 	SPALE_IP_AH = 51,

@@ -91,6 +91,16 @@ struct {
 
 #define SPALE_EEXIST 17
 
+/* The clock of grants and sessions. Tags and buckets always have the exact one. The coarse one (Linux 5.11) stands
+ * still between two ticks, so what user space or this program wrote by the exact one may be later (docs/adr/0057). */
+#ifdef SPALE_COARSE
+#define SPALE_CLOCK_LAGS 1
+#define spale_now_ns bpf_ktime_get_coarse_ns
+#else
+#define SPALE_CLOCK_LAGS 0
+#define spale_now_ns bpf_ktime_get_ns
+#endif
+
 static __always_inline const struct spale_settings *spale_settings_get(void)
 {
 	const __u32 only = 0;

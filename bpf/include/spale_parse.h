@@ -31,8 +31,8 @@ enum spale_trait {
 	SPALE_T_MAPPED = 1 << 3,   /* IPv6 with an IPv4-mapped source or destination */
 };
 
-/* What was found. It lives in a per-CPU map and not on the stack: reading `offset` back from memory makes
- * the verifier forget how it came about, so that it need not follow every combination of headers. */
+/* What was found. For spale_walk it lies in a per-CPU map and not on the stack: reading `offset` back from memory
+ * makes the verifier forget how it came about, so that it need not follow every combination of headers. */
 struct spale_packet {
 	struct spale_session_key key; /* its beginning is the key of the grant */
 	__be32 unscoped; /* the source's words[1] as it was in the packet */
@@ -66,6 +66,7 @@ enum spale_walked {
 	SPALE_WALKED_SHORT,    /* something is cut off or makes no sense */
 	SPALE_WALKED_TOO_MANY, /* extension headers */
 	SPALE_WALKED_TOO_DEEP, /* tags */
+	SPALE_WALKED_NESTED,   /* another packet, at the end of a source route */
 };
 
 static __always_inline int spale_is_vlan(__be16 ethertype)
@@ -79,6 +80,11 @@ static __always_inline int spale_is_extension(__u8 protocol)
 {
 	return protocol == SPALE_IP_HOPOPTS || protocol == SPALE_IP_ROUTING || protocol == SPALE_IP_FRAGMENT ||
 	       protocol == SPALE_IP_AH || protocol == SPALE_IP_DSTOPTS;
+}
+
+static __always_inline int spale_is_packet(__u8 protocol)
+{
+	return protocol == SPALE_IP_IPV4 || protocol == SPALE_IP_IPV6;
 }
 
 static __always_inline int spale_has_ports(__u8 protocol)
@@ -198,6 +204,7 @@ static __always_inline void spale_note_plain(spale_ctx *ctx, struct spale_packet
 					     const struct spale_plain *plain, __u32 offset)
 {
 	packet->traits = 0;
+	packet->end = 0; /* not read, but old verifiers do not see that */
 	if (plain->family == 4) {
 		packet->offset = offset + sizeof(struct spale_ipv4);
 		spale_note_ipv4(packet, plain->ip);
@@ -256,7 +263,10 @@ static __always_inline enum spale_walked spale_walk_ipv4(spale_ctx *ctx, struct 
 	return SPALE_WALKED_PORT;
 }
 
-/* Step over the extension header that `packet` points at. WALKED_PORT: there may be more to step over. */
+/* Step over the extension header that `packet` points at. WALKED_PORT: there may be more to step over.
+ *
+ * Where a source route ends Linux unpacks the packet that follows, if it was told to (sysctls seg6_enabled and
+ * rpl_seg_enabled), and shows it to no program again. The header's type is not asked for: other types may do so. */
 static __always_inline enum spale_walked spale_walk_extension(spale_ctx *ctx, struct spale_packet *packet)
 {
 	const struct spale_extension *header = spale_header(ctx, packet, struct spale_extension);
@@ -264,6 +274,8 @@ static __always_inline enum spale_walked spale_walk_extension(spale_ctx *ctx, st
 	if (!header)
 		return SPALE_WALKED_SHORT;
 	packet->traits |= SPALE_T_OPTIONS;
+	if (packet->next == SPALE_IP_ROUTING && spale_is_packet(header->next))
+		return SPALE_WALKED_NESTED;
 	if (packet->next == SPALE_IP_FRAGMENT) {
 		if (header->fragment & spale_be16(SPALE_IPV6_OFFSET))
 			return SPALE_WALKED_NOTHING;

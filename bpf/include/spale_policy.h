@@ -69,7 +69,7 @@ static __always_inline __u32 spale_concerns(__u32 service, __u8 protocol)
 /* Return the reason for dropping a packet whose ports spale_walk did not find. */
 static __always_inline enum spale_reason spale_judge_unread(enum spale_walked walked, __u32 traits)
 {
-	if (walked == SPALE_WALKED_TOO_MANY)
+	if (walked == SPALE_WALKED_TOO_MANY || walked == SPALE_WALKED_NESTED)
 		return SPALE_R_EXTENSIONS;
 	if (walked == SPALE_WALKED_TOO_DEEP)
 		return SPALE_R_VLAN_DEPTH;
@@ -111,6 +111,17 @@ static __always_inline enum spale_reason spale_judge_grant(const struct spale_gr
 	if (life == SPALE_LIFE_GRACE)
 		return kind == SPALE_KIND_NEW ? SPALE_R_PASS_GRACE : SPALE_R_GRANT_GRACE;
 	return grant ? SPALE_R_GRANT_DEAD : SPALE_R_NO_GRANT;
+}
+
+/* A packet passes by the grant, and so extends it. Return when it passed: not before the grant was made, since
+ * a session that it opens must not be older than its owner's knock. Only a clock that lags can show less. */
+static __always_inline __u64 spale_use_grant(struct spale_grant *grant, __u64 now_ns, int clock_lags)
+{
+	if (now_ns > grant->last_ns)
+		grant->last_ns = now_ns;
+	else if (clock_lags)
+		now_ns = grant->last_ns;
+	return now_ns;
 }
 
 /* Return what a TCP packet that the grant has judged is to its session. Under a LIVE grant OTHER is nothing:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Self
 sys.path.append(str(Path(__file__).parents[1] / "kernel"))  # when a benchmark is run alone
 
 import rig
+from coarse import DeployedRig
 from machine import Entry
-from rig import Rig
 
 from spale_bpf import libbpf
 from spale_core.demo.stage import DOOR, Stage
@@ -31,7 +31,7 @@ PAIRS = 7
 XDP_NATIVE = 1 << 2  # XDP_FLAGS_DRV_MODE
 
 
-class Deployed(Rig):
+class Deployed(DeployedRig):
     """A program loaded as an enforcer loads it."""
 
     def alter(self, loading: libbpf.Object) -> None:

@@ -74,7 +74,7 @@ def _make_keys(stage, folder, dataplane):
     return (
         *("--config", str(config), "-i", DOOR, "-S", str(SPA_PORT), "--dataplane", dataplane, "--rate", "0"),
         *("--protect", str(SERVICE), "--server-key", str(server / "server.key"), "--clients", str(clients)),
-        *("--state-dir", str(folder / "state")),
+        *("--state-dir", str(folder / "state"), "--socket", str(folder / "spale.sock")),
     )
 
 

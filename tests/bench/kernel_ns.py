@@ -20,14 +20,16 @@ import knock
 import packets as p
 import rig
 from books import key_of
+from coarse import DeployedRig
 from machine import NEVER, SECOND, Entry, client, now_ns
-from rig import Rig
 
 from spale_bpf import _abi, libbpf
 from spale_bpf._abi import Flag, Reason, Service, SessionState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from rig import Rig
 
 REPEATS = 200_000
 ROUNDS = 45
@@ -164,7 +166,10 @@ def measure() -> Iterator[Cost]:
         content = (rig.BUILD / "spale_selftest.bpf.o").read_bytes()
         nothing = exits.enter_context(libbpf.Object.open(content, "selftest"))
         nothing.load()
-        rigs = [(exits.enter_context(Rig(entry)), nothing.program_fd(name)) for entry, name in KINDS.items()]
+        rigs = [
+            (exits.enter_context(DeployedRig(entry)), nothing.program_fd(name))
+            for entry, name in KINDS.items()
+        ]
         timed = [(loaded, idle, case, list[int]()) for loaded, idle in rigs for case in cases()]
         clock, clocks = nothing.program_fd("selftest_clock"), list[int]()
         for _ in range(ROUNDS):

@@ -10,33 +10,23 @@ from __future__ import annotations
 
 import itertools
 import os
-import socket
-import struct
-import subprocess
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from ipaddress import ip_address
 from pathlib import Path
+
+import crowd
 
 from spale_core.cli.command import guarded
 from spale_core.demo.poll import until
-from spale_core.demo.processes import Daemon, ProcessFailedError
-from spale_core.demo.stage import DOOR, Stage
-from spale_core.model import Protocol, Service, Source
-from spale_crypto_hpke.keys import write_private, write_public
-from spale_crypto_hpke.requester import HpkeRequester
-from spale_crypto_hpke.suite import KeyPair
+from spale_core.demo.processes import ProcessFailedError
+from spale_core.demo.stage import Stage
 
-SERVICE = Service(Protocol.TCP, 22)
-SPA_PORT = 55555
 CLIENTS = 2000
 ROUNDS = 5  # a client may make 10 claims a second
 UNDER_WAY = 200
 SILENCE_S = 2.0
-SOURCES = int(ip_address("198.18.16.0"))
-IP_PKTINFO = 8  # <linux/in.h>
 STORES = ("sqlite", "memory")
 
 
@@ -45,36 +35,19 @@ def main(_arguments):
     sys.stdout.write(f"\nknocks opened and granted ({CLIENTS:,} clients, TC, rate off)\n")
     with ExitStack() as exits:
         folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="spale-bench-")))
-        stage = exits.enter_context(Stage(network4="198.18.0.0/15"))
-        _let_any_address_send(stage)
-        server, clients = KeyPair.generate(), [KeyPair.generate() for _ in range(CLIENTS)]
-        _write_keys(folder, server, clients)
-        requesters = [HpkeRequester(server.public, client) for client in clients]
+        stage = exits.enter_context(Stage(network4=crowd.NETWORK4))
+        crowd.let_any_address_send(stage)
+        clients = crowd.Crowd(folder, CLIENTS)
+        requesters = clients.requesters()
         for store in STORES:
-            _measure(stage, folder, store, requesters)
+            _measure(stage, clients, store, requesters)
     return 0
 
 
-def _let_any_address_send(stage):
-    """Make a part of the network the client's own, so that it may send from each address in it."""
-    stage.new_source(4)
-    with stage.client.inside():
-        command = ["ip", "route", "add", "local", "198.18.16.0/20", "dev", "lo"]
-        subprocess.run(command, check=True, timeout=10)
-
-
-def _write_keys(folder, server, clients):
-    (folder / "clients").mkdir(mode=0o700)
-    for number, client in enumerate(clients):
-        (folder / "clients" / f"client-{number}.pem").write_bytes(write_public(client.public))
-    key = folder / "server.key"
-    key.touch(mode=0o600)
-    key.write_bytes(write_private(server.private.private_bytes_raw()))
-    (folder / "spale.conf").touch(mode=0o600)
-
-
-def _measure(stage, folder, store, requesters):
-    daemon, pids = _start(stage, folder, store)
+def _measure(stage, clients, store, requesters):
+    daemon = clients.start(stage, "--store", store, log=f"daemon-{store}.log")
+    ready = daemon.wait_for("ready", timeout_s=crowd.START_S)
+    pids = daemon.pid, int(ready["listener_pid"])
     try:
         # What an earlier daemon may have granted is refused: the memory of this one is lost.
         _drive(stage, daemon, _seal(requesters, 1))
@@ -91,38 +64,22 @@ def _measure(stage, folder, store, requesters):
     sys.stdout.write(f"  {'store ' + store:<20}{value:>20}  {note}\n")
 
 
-def _start(stage, folder, store):
-    daemon = Daemon(
-        stage.server,
-        folder / f"daemon-{store}.log",
-        *("--config", str(folder / "spale.conf"), "-i", DOOR, "-S", str(SPA_PORT), "--dataplane", "tc"),
-        *("--protect", str(SERVICE), "--rate", "0", "--store", store, "--state-dir", str(folder / "state")),
-        *("--server-key", str(folder / "server.key"), "--clients", str(folder / "clients")),
-    )
-    ready = daemon.wait_for("ready", timeout_s=30)
-    return daemon, (daemon.pid, int(ready["listener_pid"]))
-
-
 def _seal(requesters, rounds):
     """Return `rounds` datagrams of each client, each with the address that it is sent from and bound to."""
     made = []
     for _, (number, requester) in itertools.product(range(rounds), enumerate(requesters)):
-        source = Source(ip_address(SOURCES + number))
-        made.append((source, requester.seal(unix_ms=time.time_ns() // 10**6, source=source)))
+        address = crowd.source(number)
+        made.append((address, crowd.seal(requester, address)))
     return made
 
 
 def _drive(stage, daemon, datagrams):
     """Send all, never more at a time than a buffer holds; return how many were granted."""
-    target = (str(stage.server_addresses[4]), SPA_PORT)
-    with stage.client.inside():
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    with udp, daemon.log.open() as log:
+    with crowd.sender(stage) as udp, daemon.log.open() as log:
         log.seek(0, os.SEEK_END)
         granted = 0
-        for sent, (source, payload) in enumerate(datagrams, start=1):
-            spec = struct.pack("=I4s4s", 0, source.address.packed, bytes(4))
-            udp.sendmsg([payload], [(socket.IPPROTO_IP, IP_PKTINFO, spec)], 0, target)
+        for sent, (address, payload) in enumerate(datagrams, start=1):
+            crowd.send(stage, udp, payload, address)
             allowed = UNDER_WAY if sent < len(datagrams) else 0
             while sent - granted > allowed and (new := until(lambda: _granted(log), SILENCE_S)):
                 granted += new

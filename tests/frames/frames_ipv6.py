@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import struct
 from ipaddress import IPv6Address
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import packets as p
@@ -98,13 +99,14 @@ def routing(kind: int, left: int, *hops: bytes) -> bytes:
     return bytes((kind, left, last, 0, 0, 0)) + b"".join(hops)
 
 
-# Told to take source routes and segments (lane.GENEROUS).
+# Told to take source routes and segments (lane.GENEROUS); type 3 is Linux 5.7's, if built in.
+TYPE3_DONE = TAKEN if Path("/proc/sys/net/ipv6/conf/all/rpl_seg_enabled").exists() else IGNORED
 ROUTES = {
     "type0-done": (routing(0, 0, SERVER), TAKEN),
     "type0-left": (routing(0, 1, SERVER), COMPLAINED),
     "type2-done": (routing(2, 0, SERVER), TAKEN),
     "type2-left": (routing(2, 1, SERVER), COMPLAINED),
-    "type3-done": (routing(3, 0, SERVER), IGNORED),
+    "type3-done": (routing(3, 0, SERVER), TYPE3_DONE),
     "type4-done": (routing(4, 0, SERVER), TAKEN),
     "type4-to-itself": (routing(4, 1, SERVER, SERVER), TAKEN),
 }

@@ -68,6 +68,7 @@ GENEROUS = {
     "ipv6/icmp/ratemask": 255,
     "ipv6/conf/*/accept_source_route": 1,
     "ipv6/conf/*/seg6_enabled": 1,
+    "ipv6/conf/*/rpl_seg_enabled": 1,
 }
 
 

@@ -10,6 +10,7 @@ import frames_ipv4
 import frames_ipv6
 import frames_jumbo
 import frames_layer2
+import frames_nested
 import frames_spa
 import frames_transport
 import pytest
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.kernel
 
 EVERYTHING = tuple(
     row
-    for table in (frames_ipv4, frames_ipv6, frames_layer2, frames_transport, frames_spa)
+    for table in (frames_ipv4, frames_ipv6, frames_nested, frames_layer2, frames_transport, frames_spa)
     for row in table.ROWS
 )
 SOME_NAMES = {"plain", "nop-40", "first-24", "dst-8", "nine", "vid0-8100", "vid0-8100-8100", "spa-nop"}

@@ -38,7 +38,9 @@ def library() -> ctypes.CDLL:
     found.native_get.argtypes = (ctypes.c_char_p, ctypes.c_char_p)
     found.native_get.restype = ctypes.c_void_p
     found.native_next.argtypes = (ctypes.c_char_p, ctypes.c_uint, ctypes.c_void_p)
+    found.native_limit.argtypes = (ctypes.c_char_p, ctypes.c_uint)
     found.native_run.argtypes = (ctypes.c_void_p, *(ctypes.c_uint32,) * 4, ctypes.c_uint64)
+    found.native_run_frame.argtypes = (ctypes.c_void_p, *(ctypes.c_uint32,) * 2, ctypes.c_uint64)
     return found
 
 
@@ -57,11 +59,10 @@ class Native(Machine):
         """Judge one frame at `clock_ns`, or now."""
         before = self.counters()
         buffer = ctypes.create_string_buffer(bytes(ALIGN) + frame, ALIGN + len(frame))
-        reach = ETH_LENGTH if self._paged else len(frame)
-        ethertype = int.from_bytes(frame[12:14], "little")
+        reach = min(ETH_LENGTH, len(frame)) if self._paged else len(frame)
         clock_ns = now_ns() if self.clock_ns is None else self.clock_ns
         start = ctypes.addressof(buffer) + ALIGN
-        dropped = self._library.native_run(start, reach, len(frame), ETH_LENGTH, ethertype, clock_ns)
+        dropped = self._library.native_run_frame(start, reach, len(frame), clock_ns)
         return Outcome(not dropped, self.counted(before))
 
     def put(self, name: str, key: bytes, value: bytes) -> None:
@@ -82,6 +83,10 @@ class Native(Machine):
             assert value is not None
             found[buffer.raw] = value
         return found
+
+    def limit(self, name: str, entries: int) -> None:
+        """Let a map hold no more, until all are emptied."""
+        self._library.native_limit(name.encode(), entries)
 
     def clear(self) -> None:
         """Empty every map."""

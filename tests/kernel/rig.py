@@ -22,6 +22,11 @@ BPF = Path(__file__).parents[2] / "bpf"
 OBJECTS = BPF / "src" / "spale_bpf" / "objects"
 BUILD = BPF / "build"
 
+BASE_FILES = ("spale_tc", "spale_xdp")
+COARSE_FILES = tuple(f"{name}_coarse" for name in BASE_FILES)
+FILES = BASE_FILES + COARSE_FILES
+"""The object files."""
+
 CLEARED = (
     "spale_grants",
     "spale_sessions",
@@ -67,14 +72,20 @@ class Rig(Machine):
         """Load the object of `entry` with small maps."""
         super().__init__(entry)
         build()
-        file, self._program, self._pass, self._drop = entry.value
+        base, self._program, self._pass, self._drop = entry.value
+        file = self.file(base)
         self.object = libbpf.Object.open((OBJECTS / f"{file}.bpf.o").read_bytes(), file)
         for name, entries in ENTRIES.items():
             self.object.set_max_entries(name, entries)
         self.alter(self.object)
         self.object.load()
         self._ports: set[int] = set()
+        self._fds: dict[str, int] = {}
         self.reset()
+
+    def file(self, base: str) -> str:
+        """Return which object file to load; the base one, unless a test wants another."""
+        return base
 
     def alter(self, loading: libbpf.Object) -> None:
         """Change an object before it is loaded; nothing, unless a test wants it."""
@@ -109,25 +120,30 @@ class Rig(Machine):
         """Write an element of a map."""
         if name == "spale_services":
             self._ports.add(int.from_bytes(key, sys.byteorder))
-        libbpf.map_update(self.object.map_fd(name), key, value)
+        libbpf.map_update(self._map(name), key, value)
+
+    def _map(self, name: str) -> int:
+        if name not in self._fds:  # to ask libbpf takes longer than to look an element up
+            self._fds[name] = self.object.map_fd(name)
+        return self._fds[name]
 
     def get(self, name: str, key: bytes) -> bytes | None:
         """Read an element of a map."""
-        return libbpf.map_lookup(self.object.map_fd(name), key, _abi.MAPS[name].value_size)
+        return libbpf.map_lookup(self._map(name), key, _abi.MAPS[name].value_size)
 
     def items(self, name: str) -> dict[bytes, bytes]:
         """Return what a hash map holds."""
         shape = _abi.MAPS[name]
-        return dict(libbpf.map_items(self.object.map_fd(name), shape.key_size, shape.value_size))
+        return dict(libbpf.map_items(self._map(name), shape.key_size, shape.value_size))
 
     def clear(self) -> None:
         """Empty every map but the counters; an array has no fewer elements for it."""
         for name in CLEARED:
-            fd = self.object.map_fd(name)
+            fd = self._map(name)
             for key in list(libbpf.map_keys(fd, _abi.MAPS[name].key_size)):
                 libbpf.map_delete(fd, key)
         for port in self._ports:
-            libbpf.map_update(self.object.map_fd("spale_services"), index(port), index(0))
+            libbpf.map_update(self._map("spale_services"), index(port), index(0))
         self._ports.clear()
 
     def counters(self) -> Counters:

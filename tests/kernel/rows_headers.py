@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import packets as p
 import table
+from machine import ETH_LENGTH, Entry
 from packets import AH, DSTOPTS, FRAGMENT, HOPOPTS, IPV4_MORE, IPV6_MORE, ROUTING, SYN
 from table import ETHERNET, FAMILIES, OPEN_PORT, TCP_PORT, UDP_PORT, Row, chained, frame, granted
 
@@ -144,6 +145,24 @@ def lying_rows() -> Iterator[Row]:
     yield Row("ipv6-first-claims-no-fragment-header", behind, Reason.SHORT_FRAGMENT)
 
 
+def nested_rows() -> Iterator[Row]:
+    """Return whole packets behind IPv6 headers: where a source route ends, the host may unpack them."""
+    for port in (TCP_PORT, OPEN_PORT):
+        syn = p.tcp(port, SYN)
+        for number, inner in ((41, p.ipv6(syn, p.TCP)), (4, p.ipv4(syn, p.TCP))):
+            for kinds in ((ROUTING,), (HOPOPTS, (ROUTING, 24)), ((FRAGMENT, 0), DSTOPTS, ROUTING)):
+                name = f"ipv6-{number}-{port}-behind-{kinds}"
+                yield Row(name, chained(inner, number, *kinds), Reason.EXTENSIONS, source=p.packed(p.CLIENT6))
+            first = chained(inner, number, (FRAGMENT, IPV6_MORE), ROUTING)
+            yield Row(f"ipv6-{number}-{port}-behind-first", first, Reason.EXTENSIONS)
+            # A tunnel, if anything: whoever ends one here protects its interface.
+            for kinds in ((), (DSTOPTS,), (ROUTING, DSTOPTS)):
+                yield Row(f"ipv6-{number}-{port}-tunnel-{kinds}", chained(inner, number, *kinds), None)
+    for kinds in ((ROUTING,), (ROUTING, DSTOPTS)):
+        for number in (p.NO_NEXT, p.ICMP6, 47, 143):
+            yield Row(f"ipv6-{number}-behind-{kinds}", chained(bytes(40), number, *kinds), None)
+
+
 def cut_rows() -> Iterator[Row]:
     """Return packets that end inside the transport header."""
     for family in FAMILIES:
@@ -203,7 +222,10 @@ def vlan_rows() -> Iterator[Row]:
 
 
 def layer2_rows() -> Iterator[Row]:
-    """Return what is not IP, and frames to everybody."""
+    """Return what is not IP, frames to everybody, and what is too short to be one."""
+    for size in (1, ETH_LENGTH - 1):
+        runt = frame(4, KNOCK, p.TCP)[:size]
+        yield Row(f"ethernet-{size}", runt, Reason.TRUNCATED, source=bytes(16), how=(Entry.XDP,), exact=True)
     for ethertype in (p.ETH_ARP, 0x88CC, 0x9100, 0x002E):
         yield Row(
             f"ethertype-{ethertype:04x}", p.ethernet(p.ipv4(KNOCK, p.TCP), ethertype), None, how=ETHERNET
@@ -213,4 +235,4 @@ def layer2_rows() -> Iterator[Row]:
         yield Row(f"to-{destination.hex()}", packet, Reason.NO_GRANT, how=ETHERNET)
 
 
-ROWS = (*ipv4_rows(), *ipv6_rows(), *lying_rows(), *cut_rows(), *vlan_rows(), *layer2_rows())
+ROWS = (*ipv4_rows(), *ipv6_rows(), *nested_rows(), *lying_rows(), *cut_rows(), *vlan_rows(), *layer2_rows())

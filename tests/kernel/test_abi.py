@@ -17,7 +17,7 @@ ABI = rig.BPF / "src" / "spale_bpf" / "_abi.py"
 def test_abi_module_is_up_to_date() -> None:
     """`make -C bpf abi` would write the committed file again, byte for byte."""
     rig.build()
-    programs = [str(rig.OBJECTS / f"{name}.bpf.o") for name in ("spale_tc", "spale_xdp")]
+    programs = [str(rig.OBJECTS / f"{name}.bpf.o") for name in rig.FILES]
     tool, types = str(rig.BPF / "tools" / "gen_abi.py"), str(rig.BUILD / "abi.bpf.o")
     command = [sys.executable, tool, "--abi", types, "--programs", *programs]
     made = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)

@@ -30,8 +30,7 @@ from watch_lab import (
 )
 
 from spale_bpf import libbpf
-from spale_core.interfaces import Outcome
-from spale_core.model import AttachMode
+from spale_core.model import AttachMode, Outcome
 from spale_tc import clsact
 from spale_tc.attach import detach
 
@@ -170,6 +169,15 @@ def test_a_daemon_without_root_can_put_back(made, mode, flood):
         with without_sys_admin():
             assert len(repaired(made)) == 1
         flood.must_not_arrive()
+
+
+def test_a_daemon_without_root_can_detach(made, mode, flood):
+    """What it has hung there is its own to take off, also after it had to overtake others."""
+    with foreign(mode, TC_NEXT), without_sys_admin():
+        assert len(repaired(made)) == 1
+        flood.must_not_arrive()
+        made.detach()
+        flood.must_arrive()
 
 
 def test_a_successor_is_not_fought(made, mode):

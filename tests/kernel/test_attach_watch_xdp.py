@@ -9,8 +9,7 @@ from lab import DOORS, FLOODED, XDP, XDP_PASS, Flood, command, doors, program, s
 from watch_lab import refused, repaired
 
 from spale_bpf import libbpf
-from spale_core.interfaces import Outcome
-from spale_core.model import AttachMode
+from spale_core.model import AttachMode, Outcome
 from spale_xdp.attach import detach, make
 
 pytestmark = pytest.mark.kernel
@@ -110,7 +109,7 @@ def test_a_foreign_program_in_its_place_is_left_there_and_said(made, mode, flood
             (loss,) = made.ensure()
             assert loss.outcome is Outcome.FAILED
             assert loss.found == f"xdp_balancer (program {number}) {place}"
-            assert "ip link set dev door0 xdp off" in loss.note
+            assert f"ip link set dev door0 {OFF[place]} off" in loss.note
             assert list(attached().values()) == [number]
     assert repaired(made) == ["nothing"]
     flood.must_not_arrive()

@@ -15,6 +15,7 @@ from spale_core.errors import DataplaneError, PermissionDeniedError
 pytestmark = pytest.mark.kernel
 
 NOBODY = 65534
+ENDS = "a daemon that has nothing left to guard ends within ten seconds"
 
 
 @pytest.fixture(autouse=True)
@@ -44,11 +45,12 @@ def left_behind():
 
 @pytest.mark.usefixtures("left_behind")
 def test_everything_of_ours_goes_and_is_named(capsys):
-    """Programs of every installed enforcer are removed from every interface, one line each; exit 0."""
+    """Every installed enforcer's programs are removed from every interface, one line each; exit 0."""
     assert command() == 0
     assert set(capsys.readouterr().out.splitlines()) == {
         "detached tcx from door0",
         "detached native from door1",
+        ENDS,
     }
 
 
@@ -56,7 +58,7 @@ def test_everything_of_ours_goes_and_is_named(capsys):
 def test_an_interface_can_be_named(capsys):
     """With -i only that interface is opened."""
     assert command("-i", "door0") == 0
-    assert capsys.readouterr().out == "detached tcx from door0\n"
+    assert capsys.readouterr().out == f"detached tcx from door0\n{ENDS}\n"
 
 
 def test_nothing_there_is_success_and_said(capsys):

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What user space writes to the policy's maps is what programs and user space read there."""
 
+import sys
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from lab import FLOODED, Flood, doors, settings, until
@@ -12,7 +15,7 @@ from spale_bpf import _abi, codec, libbpf
 from spale_bpf.dataplane import open_object
 from spale_bpf.maps import PolicyMaps
 from spale_core.errors import DataplaneError
-from spale_core.model import NEVER_NS, Grant, KernelTag, Protocol, Reason, Service, Source
+from spale_core.model import NEVER_NS, Bucket, Grant, KernelTag, Protocol, Reason, Service, Source
 from spale_tc.attach import make
 
 pytestmark = pytest.mark.kernel
@@ -143,6 +146,37 @@ def test_exactly_the_prefixes_are_always_allowed(maps, loaded):
     maps.set_always_allow([])
     assert set(libbpf.map_keys(fd, _abi.ALLOW_KEY.size)) == set()
     assert flags(loaded) == 0
+
+
+def test_buckets_are_read_by_source(maps, loaded):
+    """Whose knocks count, and until when; a link-local source has its interface."""
+    fd = loaded.map_fd("spale_buckets")
+    sources = [
+        Source(IPv4Address("192.0.2.7")),
+        Source(IPv6Address("2001:db8::")),
+        Source(IPv6Address("fe80::"), 3),
+    ]
+    wanted = {Bucket(source, 10**9 + number) for number, source in enumerate(sources)}
+    for bucket in wanted:
+        libbpf.map_update(fd, codec.address(bucket.source), bucket.full_ns.to_bytes(8, sys.byteorder))
+    assert set(maps.buckets()) == wanted
+
+
+def test_what_is_browsed_is_still_there():
+    """More than one system call's worth; whoever closes the map, or gives up in the middle, harms nobody."""
+    sizes = evolve(settings(), max_grants=300)
+    grants = [grant(number) for number in range(1, 301)]
+    with open_object("spale_tc", sizes) as opened:
+        opened.load()
+        maps = PolicyMaps(opened.map_fd, sizes)
+        maps.allow(grants)
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        given_up = maps.browse_grants()
+        next(given_up)
+        unread, browsed = maps.browse_grants(), maps.browse_grants()
+        del given_up, unread
+        assert len(list(Path("/proc/self/fd").iterdir())) == before + 1
+    assert set(browsed) == set(grants)
 
 
 def test_observing_is_a_flag(loaded):

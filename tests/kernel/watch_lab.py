@@ -12,8 +12,7 @@ from lab import SCHED_CLS, command, name_of, program
 from tc_lab import attached, without_tcx
 
 from spale_bpf import libbpf
-from spale_core.interfaces import Outcome
-from spale_core.model import AttachMode
+from spale_core.model import AttachMode, Outcome
 from spale_tc import clsact
 
 CAP_SYS_ADMIN, CAPABILITY_VERSION_3 = 21, 0x20080522

@@ -34,10 +34,17 @@ SOURCES6 = (
     "::8.0.1.2",
     "1::ffff:8.0.1.2",
 )
-DESTINATIONS6 = (*(p.SERVER6,) * 12, "ff02::1", "::ffff:10.0.0.1")
+DESTINATIONS6 = (*(p.SERVER6,) * 12, "2001:db8::3", "ff02::1", "::ffff:10.0.0.1")
+DESTINATIONS4 = (*(p.SERVER4,) * 3, "10.0.0.2")
+SOURCE_PORTS = (p.SOURCE_PORT, p.SOURCE_PORT, p.SOURCE_PORT + 1)
 PORTS = (table.TCP_PORT, table.UDP_PORT, *(table.BOTH_PORT,) * 8, table.SPA_PORT, table.OPEN_PORT, 0, 65535)
 FLAGS = (p.SYN, p.ACK, p.FIN | p.ACK, p.RST, p.SYN | p.ACK, 0, p.SYN | p.FIN, p.SYN | p.ECE | p.CWR, 0xFF)
 OTHER_PROTOCOLS = (p.ICMP, p.ICMP6, p.ESP, p.NO_NEXT, 4, 41, 47, 132, 136, 255)
+
+# Packets between few, in which most is about grants and sessions.
+TALKERS = {4: (p.CLIENT4, p.CLIENT4, p.OTHER4), 6: (p.CLIENT6, p.CLIENT6, p.LINK_LOCAL6)}
+TALKED_TO = (table.TCP_PORT, table.BOTH_PORT)
+TALK = (*(p.SYN,) * 3, *(p.ACK,) * 3, p.FIN | p.ACK, p.RST, p.SYN | p.ACK, p.SYN | p.FIN)
 
 TAGS = tuple(bytes([number]) * 8 for number in range(1, 5))
 """Names of tags; scenes make some of them known, under `key_of`."""
@@ -65,14 +72,19 @@ def address(text: str) -> bytes:
 
 def segment(random: Random) -> bytes:
     """Return a TCP segment."""
-    port, flags = random.choice(PORTS), random.choice(FLAGS)
-    return struct.pack(">HHIIBBHHH", 40000, port, 1, 0, 5 << 4, flags, 65535, 0, 0)
+    return bare_segment(random, random.choice(PORTS), random.choice(FLAGS))
+
+
+def bare_segment(random: Random, port: int, flags: int) -> bytes:
+    """Return such a TCP segment."""
+    source_port = random.choice(SOURCE_PORTS)
+    return struct.pack(">HHIIBBHHH", source_port, port, 1, 0, 5 << 4, flags, 65535, 0, 0)
 
 
 def datagram(random: Random) -> bytes:
     """Return a UDP datagram: to the SPA port a knock, mostly."""
     port, payload = random.choice(PORTS), b"x" * 8
-    if random.random() < 0.4:
+    if random.random() < 0.55:
         tag, body = random.choice(TAGS), random.choice(BODIES)
         other = random.choice(TAGS) if random.random() < 0.1 else tag
         port, payload = table.SPA_PORT, knock(tag, other, body)
@@ -106,7 +118,8 @@ def ipv4(random: Random) -> bytes:
         length = random.choice((0, length - 1, length + 1, 65535, 20 + len(options) + random.randrange(20)))
     first = 0x45 + len(options) // 4
     head = struct.pack(">BBHHHBBH", first, 0, length, 1, fragment, 64, protocol, 0)
-    return head + address(random.choice(SOURCES4)) + address(p.SERVER4) + options + payload
+    addresses = address(random.choice(SOURCES4)) + address(random.choice(DESTINATIONS4))
+    return head + addresses + options + payload
 
 
 @functools.cache
@@ -131,6 +144,19 @@ def ipv6(random: Random) -> bytes:
         length = random.choice((0, max(0, length - 1), length + 1, 65535, random.randrange(64)))
     head = struct.pack(">IHBB", 6 << 28, length, following, 64)
     return head + address(random.choice(SOURCES6)) + address(random.choice(DESTINATIONS6)) + payload
+
+
+def talk(random: Random) -> bytes:
+    """Return a plain TCP segment of one of few connections."""
+    made = bare_segment(random, random.choice(TALKED_TO), random.choice(TALK))
+    family = random.choice((4, 6))
+    if family == 4:
+        head = struct.pack(">BBHHHBBH", 0x45, 0, 40, 1, p.IPV4_DONT_FRAGMENT, 64, p.TCP, 0)
+    else:
+        head = struct.pack(">IHBB", 6 << 28, 20, p.TCP, 64)
+    server = {4: p.SERVER4, 6: p.SERVER6}[family]
+    packet = head + address(random.choice(TALKERS[family])) + address(server) + made
+    return p.ethernet(packet, p.ETH_IPV4 if family == 4 else p.ETH_IPV6)
 
 
 def whole(random: Random) -> bytes:

@@ -11,19 +11,24 @@ from typing import TYPE_CHECKING
 
 import machine
 import native_machine
-from machine import ETH_LENGTH, index
+from machine import ETH_LENGTH, SECOND, index
 from packet_model import TCP
-from policy_model import NEVER, Policy
-from scenes import BEGIN_NS
+from policy_model import NEVER, Four, Grant, Pair, Policy, Session
+from rig import Rig
+from scenes import BEGIN_NS, MAX_COUNTS, MAX_SESSIONS
 
 from spale_bpf import _abi, libbpf
-from spale_bpf._abi import REASON_FIRST_DROP, Flag, Reason, Service
+from spale_bpf._abi import REASON_FIRST_COUNTED, Flag, Reason, Service
 
 if TYPE_CHECKING:
-    from machine import Machine
-    from rig import Rig
+    from machine import Entry, Machine
 
-DROPS = [reason for reason in Reason if reason >= REASON_FIRST_DROP]
+    from spale_bpf.libbpf import Object
+
+COUNTED = [reason for reason in Reason if reason >= REASON_FIRST_COUNTED]
+
+LIMITS = {"spale_sessions": MAX_SESSIONS, "spale_session_counts": MAX_COUNTS}
+"""How much these maps hold, so little that they are full now and then."""
 
 
 class Player(ABC):
@@ -34,31 +39,70 @@ class Player(ABC):
     begin_ns: int
     """What its clock showed when the scene began, less the pauses since."""
 
+    lateness_ns = 0
+    """How far its clock runs on while the scene's stands still."""
+
     def install(self, policy: Policy) -> None:
         """Begin a scene."""
         made, self.begin_ns = self.machine, self.clock_ns()
         made.reset()
-        flags = (Flag.LOG_ONLY if policy.log_only else 0) | (Flag.ALWAYS_ALLOW if policy.always_allow else 0)
-        made.settings(Flag(flags), cost_ns=policy.token_ns, burst=policy.burst)
+        self.settings(policy)
         for port, service in services(policy).items():
             made.service(port, service)
-        for key, grant in policy.grants.items():
-            times = (self.moved(grant.last_ns), grant.idle_ns, grant.grace_ns, self.moved(grant.end_ns))
-            made.grant(*key, _abi.Grant(*times))
+        for pair, grant in policy.grants.items():
+            self.knock(pair, grant)
+        for key, session in policy.sessions.items():
+            times = self.moved(session.opened_ns), self.moved(session.last_ns)
+            made.session(packed(key), _abi.Session(*times, session.state))
+        for pair, count in policy.counts.items():
+            made.holds(_abi.GRANT_KEY.pack(*pair), count)
         for prefix in policy.always_allow:
             made.always_allow(*prefix)
         for name, tag in policy.tags.items():
             made.tag(name, tag.mac_key, self.moved(tag.not_before_ns), self.moved(tag.not_after_ns))
 
+    def settings(self, policy: Policy) -> None:
+        """Write the settings of a policy, and nothing else of it."""
+        flags = (Flag.LOG_ONLY if policy.log_only else 0) | (Flag.ALWAYS_ALLOW if policy.always_allow else 0)
+        measures = {"cost_ns": policy.token_ns, "burst": policy.burst, "session_ns": policy.session_ns}
+        self.machine.settings(Flag(flags), **measures)
+
     def moved(self, moment_ns: int) -> int:
         """Return a moment of the scene on this player's clock; the beginning and the end of time stay."""
         return moment_ns if moment_ns in (0, NEVER) else max(0, moment_ns - BEGIN_NS + self.begin_ns)
 
-    def last_ns(self, key: tuple[bytes, int, int]) -> int:
-        """Return the `last` of a grant on the scene's clock."""
-        grant = self.machine.granted(*key)
-        assert grant is not None
-        return grant.last_ns - self.begin_ns + BEGIN_NS
+    def knock(self, pair: Pair, grant: Grant) -> None:
+        """Install a grant."""
+        times = (self.moved(grant.last_ns), grant.idle_ns, grant.grace_ns, self.moved(grant.end_ns))
+        self.machine.grant(*pair, _abi.Grant(*times))
+
+    def grant(self, pair: Pair) -> Grant | None:
+        """Return a grant as it is now."""
+        found = self.machine.granted(*pair)
+        return Grant(*found) if found else None
+
+    def session(self, key: Four) -> Session | None:
+        """Return a session as it is now."""
+        value = self.machine.get("spale_sessions", _abi.SESSION_KEY.pack(*packed(key)))
+        return Session(*_abi.SESSION.unpack(value)) if value else None
+
+    def count(self, pair: Pair) -> int | None:
+        """Return how many sessions a source and service hold, as far as that is counted."""
+        value = self.machine.get("spale_session_counts", _abi.GRANT_KEY.pack(*pair))
+        return int.from_bytes(value, sys.byteorder) if value else None
+
+    def books(self) -> tuple[dict[Pair, Grant], dict[Four, Session], dict[Pair, int]]:
+        """Return all grants, sessions and counts."""
+        unpack = _abi.GRANT_KEY.unpack
+        grants = self.machine.items("spale_grants").items()
+        return (
+            {unpack(pair): Grant(*_abi.GRANT.unpack(value)) for pair, value in grants},
+            {
+                (unpack(key.peer), key.destination, key.source_port): Session(*session)
+                for key, session in self.machine.sessions().items()
+            },
+            {unpack(pair): count for pair, count in self.machine.held().items()},
+        )
 
     @abstractmethod
     def clock_ns(self) -> int:
@@ -77,8 +121,14 @@ class Player(ABC):
         """Return whether a packet, with or without its Ethernet header, passes."""
 
     @abstractmethod
-    def dropped(self, reason: Reason) -> tuple[int, bytes]:
+    def counted(self, reason: Reason) -> tuple[int, bytes]:
         """Return how often this reason was counted in this process, and for whom last."""
+
+
+def packed(key: Four) -> _abi.SessionKey:
+    """Return a session's key as the map has it."""
+    pair, destination, source_port = key
+    return _abi.SessionKey(_abi.GRANT_KEY.pack(*pair), destination, source_port)
 
 
 def services(policy: Policy) -> dict[int, int]:
@@ -89,14 +139,25 @@ def services(policy: Policy) -> dict[int, int]:
     return found
 
 
+class SmallRig(Rig):
+    """A program with little room for sessions."""
+
+    def alter(self, loading: Object) -> None:
+        """Make the maps smaller."""
+        for name, entries in LIMITS.items():
+            loading.set_max_entries(name, entries)
+
+
 class Kernel(Player):
     """A loaded program. Its clock cannot be set: to wait is to make all that it knows so much older."""
 
-    def __init__(self, rig: Rig) -> None:
-        """Play with a rig that nobody else uses."""
-        self.machine = self.rig = rig
-        self.name = rig.entry.name
-        self._pass = rig.entry.value[2]
+    lateness_ns = 2 * SECOND
+
+    def __init__(self, entry: Entry) -> None:
+        """Load it."""
+        self.machine = self.rig = rig = SmallRig(entry)
+        self.name = entry.name
+        self._pass = entry.value[2]
         self._counters = rig.object.map_fd("spale_counters")
 
     def clock_ns(self) -> int:
@@ -104,8 +165,11 @@ class Kernel(Player):
         return machine.now_ns()
 
     def wait(self, pause_ns: int) -> None:
-        """Make grants, tags and buckets older."""
+        """Make grants, sessions, tags and buckets older."""
         self.begin_ns -= pause_ns
+        for key, session in self.rig.sessions().items():
+            opened_ns, last_ns = earlier(session.opened_ns, pause_ns), earlier(session.last_ns, pause_ns)
+            self.rig.session(key, _abi.Session(opened_ns, last_ns, session.state))
         for key in self.rig.installed:
             grant = self.rig.granted(*key)
             assert grant is not None
@@ -128,7 +192,7 @@ class Kernel(Player):
         del ethertype
         return libbpf.prog_test_run(self.rig.fd, data).retval == self._pass
 
-    def dropped(self, reason: Reason) -> tuple[int, bytes]:
+    def counted(self, reason: Reason) -> tuple[int, bytes]:
         """Add up the CPUs; the tests keep to one, so its source is the last."""
         values = libbpf.map_lookup_percpu(self._counters, index(reason), _abi.COUNTER.size)
         moved = [counter for counter in map(_abi.COUNTER.unpack, values) if counter[0]]
@@ -148,7 +212,7 @@ class Native(Player):
 
     def __init__(self, *, ethernet: bool) -> None:
         """Judge frames, or packets without an Ethernet header."""
-        self.machine = native_machine.Native()
+        self.machine = self._native = native_machine.Native()
         self.name = f"native {'eth' if ethernet else 'l3'}"
         self._library = native_machine.library()
         self._offset = ETH_LENGTH if ethernet else 0
@@ -158,24 +222,33 @@ class Native(Player):
         self._now_ns = BEGIN_NS
         return BEGIN_NS
 
+    def install(self, policy: Policy) -> None:
+        """Begin a scene with as little room as the programs have."""
+        super().install(policy)
+        for name, entries in LIMITS.items():
+            self._native.limit(name, entries)
+
     def wait(self, pause_ns: int) -> None:
         """Set the clock."""
         self._now_ns += pause_ns
 
     def builds(self, frame: bytes) -> bool:
-        """Take whatever has the header that the entry has read before."""
-        return len(frame) >= ETH_LENGTH
+        """Take whatever has the header that its entry does not read."""
+        return len(frame) >= ETH_LENGTH - self._offset
 
     def run(self, ethertype: int, data: bytes) -> bool:
         """Run it; how much is in direct reach depends on the packet, but is always the same for one."""
         align = native_machine.ALIGN if self._offset else 0
         buffer = ctypes.create_string_buffer(bytes(align) + data, align + len(data))
-        reach = self._offset + zlib.crc32(data) % (len(data) - self._offset + 1)
-        wire = int.from_bytes(ethertype.to_bytes(2, "big"), "little")
+        first = min(self._offset, len(data))
+        reach = first + zlib.crc32(data) % (len(data) - first + 1)
         start = ctypes.addressof(buffer) + align
-        return not self._library.native_run(start, reach, len(data), self._offset, wire, self._now_ns)
+        if self._offset:
+            return not self._library.native_run_frame(start, reach, len(data), self._now_ns)
+        wire = int.from_bytes(ethertype.to_bytes(2, "big"), "little")
+        return not self._library.native_run(start, reach, len(data), 0, wire, self._now_ns)
 
-    def dropped(self, reason: Reason) -> tuple[int, bytes]:
+    def counted(self, reason: Reason) -> tuple[int, bytes]:
         """Return the counter."""
         value = self.machine.get("spale_counters", index(reason))
         return _abi.COUNTER.unpack(value or bytes(_abi.COUNTER.size))

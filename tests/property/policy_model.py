@@ -11,14 +11,17 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, field
 
-from packet_model import NOBODY, UDP, Packet, UnreadableError, number, read
+from packet_model import MAPPED, NOBODY, TCP, UDP, Packet, UnreadableError, number, read
 
-from spale_bpf._abi import REASON_FIRST_DROP, Reason
+from spale_bpf._abi import REASON_FIRST_COUNTED, REASON_FIRST_DROP, Reason, SessionState
 from spale_core.siphash import siphash24
 
-NEVER = 2**64 - 1
+NEVER, CLOSING_NS, SESSIONS_PER_PAIR = 2**64 - 1, 120 * 10**9, 64
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 UDP_HEADER, KNOCK = 8, 128
+
+Pair = tuple[bytes, int, int]  # source, protocol, destination port
+Four = tuple[Pair, bytes, int]  # and of a TCP connection also destination and source port
 
 mac_of = functools.lru_cache(65536)(siphash24)
 """wire.md: the mac of a knock is SipHash-2-4 of all that follows it. Cached, because here knocks repeat."""
@@ -34,13 +37,22 @@ class Grant:
     end_ns: int  # MAX_SEC after the knock
 
     def life(self, now_ns: int) -> str:
-        """Return LIVE, GRACE or DEAD."""
+        """Return LIVE, GRACE or DEAD; a `last` ahead of the clock counts as now."""
         age_ns = max(0, now_ns - self.last_ns)
         if self.end_ns != NEVER and now_ns >= self.end_ns:
             return "DEAD"
         if age_ns <= self.idle_ns:
             return "LIVE"
         return "GRACE" if age_ns <= self.grace_ns else "DEAD"
+
+
+@dataclass
+class Session:
+    """A TCP connection that was let in."""
+
+    opened_ns: int
+    last_ns: int
+    state: SessionState  # also the column of the table
 
 
 def kind_of(packet: Packet) -> str:
@@ -55,13 +67,19 @@ def kind_of(packet: Packet) -> str:
     return "END" if flags & (FIN | RST) else "OTHER"
 
 
-# The table, its column "no session". BAD passes under a LIVE grant only.
+# By the grant's life and the packet's kind, or by the kind alone: what happens without a session, with an
+# OPEN one, with a CLOSING one. grant, open, close: it passes by the grant (and opens or closes the session).
+# use, end: it passes by the session (and closes it), if that is not over. What is not here is dropped.
 TABLE = {
-    "LIVE": dict.fromkeys(("NEW", "END", "OTHER", "BAD"), Reason.PASS_LIVE),
-    "GRACE": {"NEW": Reason.PASS_GRACE, "END": Reason.GRANT_GRACE, "OTHER": Reason.GRANT_GRACE},
-    "DEAD": dict.fromkeys(("NEW", "END", "OTHER"), Reason.GRANT_DEAD),
-    "none": dict.fromkeys(("NEW", "END", "OTHER"), Reason.NO_GRANT),
+    ("LIVE", "NEW"): ("open", "open", "open"),
+    ("LIVE", "END"): ("grant", "close", "grant"),
+    ("LIVE", "OTHER"): ("grant", "grant", "grant"),
+    ("LIVE", "BAD"): ("grant", "grant", "grant"),
+    ("GRACE", "NEW"): ("open", "open", "open"),
+    "END": ("drop", "end", "use"),
+    "OTHER": ("drop", "use", "use"),
 }
+REFUSALS = {"GRACE": Reason.GRANT_GRACE, "DEAD": Reason.GRANT_DEAD, "none": Reason.NO_GRANT}
 
 
 @dataclass
@@ -80,14 +98,20 @@ class Policy:
     log_only: bool = False
     token_ns: int = 0  # in what time one token grows back; 0: no rate limit
     burst: int = 1
+    session_ns: int = 0  # SESSION_SEC; 0: no session is tracked
+    max_sessions: int = 65536
+    max_counts: int = 65536
     services: set[tuple[int, int]] = field(default_factory=set)  # protocol and port
     spa_ports: set[int] = field(default_factory=set)
     always_allow: set[tuple[int, bytes, int]] = field(default_factory=set)  # family, address, bits of 128
-    grants: dict[tuple[bytes, int, int], Grant] = field(default_factory=dict)  # by source, protocol and port
+    grants: dict[Pair, Grant] = field(default_factory=dict)
+    sessions: dict[Four, Session] = field(default_factory=dict)
+    counts: dict[Pair, int] = field(default_factory=dict)  # how many sessions they hold
     tags: dict[bytes, Tag] = field(default_factory=dict)
     macs: set[bytes] = field(default_factory=set)
     buckets: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # tokens left, in ns; and when
-    dropped: dict[Reason, tuple[int, bytes]] = field(default_factory=dict)  # how often, and the last source
+    counted: dict[Reason, tuple[int, bytes]] = field(default_factory=dict)  # how often, and the last source
+    met: tuple[Four, tuple[str, str, str]] | None = None  # what the table was asked last, for tests to see
 
     def frame(self, frame: bytes, ifindex: int, now_ns: int) -> tuple[bool, Reason]:
         """Judge what arrives on a device with an Ethernet header."""
@@ -100,36 +124,63 @@ class Policy:
         try:
             packet = read(ethertype, content, ifindex)
         except UnreadableError as error:
-            return self._verdict(error.reason, error.source)
-        if packet is None:
-            return self._verdict(Reason.PASS_OTHER, NOBODY)
-        return self._verdict(self._judge(packet, now_ns), packet.source)
+            return self._verdict(*error.args)
+        reason = self._judge(packet, now_ns) if packet else Reason.PASS_OTHER
+        return self._verdict(reason, packet.source if packet else NOBODY)
 
     def _verdict(self, reason: Reason, source: bytes) -> tuple[bool, Reason]:
         """Every drop has a name; observing only, it is counted and passes."""
-        if reason < REASON_FIRST_DROP:
-            return True, reason
-        self.dropped[reason] = (self.dropped.get(reason, (0, NOBODY))[0] + 1, source)
-        return self.log_only, reason
+        if reason >= REASON_FIRST_COUNTED:
+            self.counted[reason] = (self.counted.get(reason, (0, NOBODY))[0] + 1, source)
+        return reason < REASON_FIRST_DROP or self.log_only, reason
 
     def _judge(self, packet: Packet, now_ns: int) -> Reason:
         """Most packets are neither for a protected service nor for the SPA port."""
-        spa = packet.protocol == UDP and packet.port in self.spa_ports
-        if not spa and (packet.protocol, packet.port) not in self.services:
+        port = number(packet.content[2:4])
+        spa = packet.protocol == UDP and port in self.spa_ports
+        if not spa and (packet.protocol, port) not in self.services:
             return Reason.PASS_OTHER
-        if packet.mapped:
+        if packet.family == 6 and MAPPED in (packet.address[:12], packet.destination[:12]):
             return Reason.MAPPED
-        return self._judge_knock(packet, now_ns) if spa else self._judge_service(packet, now_ns)
-
-    def _judge_service(self, packet: Packet, now_ns: int) -> Reason:
-        """Ask always-allow, which touches nothing, then the grant; what it lets in extends it."""
-        if self._always_allowed(packet):
+        if spa:
+            return self._judge_form(packet) or self._judge_knock(packet, now_ns)
+        if self._always_allowed(packet):  # which touches nothing
             return Reason.PASS_ALWAYS
-        grant = self.grants.get((packet.source, packet.protocol, packet.port))
-        reason = TABLE[grant.life(now_ns) if grant else "none"].get(kind_of(packet), Reason.BAD_FLAGS)
-        if grant and reason < REASON_FIRST_DROP:
-            grant.last_ns = max(grant.last_ns, now_ns)
-        return reason
+        pair = packet.source, packet.protocol, port
+        return self._judge_service(packet, (pair, packet.destination, number(packet.content[:2])), now_ns)
+
+    def _judge_service(self, packet: Packet, key: Four, now_ns: int) -> Reason:
+        """Do what the table says. What passes by the grant extends it, and else nothing does."""
+        tracked = packet.protocol == TCP and self.session_ns > 0
+        grant, session = self.grants.get(key[0]), self.sessions.get(key) if tracked else None
+        life, kind = grant.life(now_ns) if grant else "none", kind_of(packet)
+        what = (TABLE.get((life, kind)) or TABLE.get(kind, ("drop",) * 3))[session.state if session else 0]
+        self.met = key, (life, kind, session.state.name if session else "none")
+        window_ns = CLOSING_NS if what == "use" and session.state == SessionState.CLOSING else self.session_ns
+        if what in ("use", "end") and now_ns - session.last_ns <= window_ns:
+            session.last_ns = max(session.last_ns, now_ns)
+            session.state = SessionState.CLOSING if what == "end" else session.state
+            return Reason.PASS_SESSION
+        if what not in ("grant", "open", "close"):
+            return Reason.BAD_FLAGS if kind == "BAD" else REFUSALS[life]
+        grant.last_ns = max(grant.last_ns, now_ns)
+        if what == "close":
+            session.last_ns, session.state = now_ns, SessionState.CLOSING
+        if what == "open" and tracked and not self._track(key, now_ns):
+            return Reason.UNTRACKED
+        return Reason.PASS_LIVE if life == "LIVE" else Reason.PASS_GRACE
+
+    def _track(self, key: Four, now_ns: int) -> bool:
+        """Open a session, or restart it; return whether there is room for it. Nothing is evicted."""
+        if key not in self.sessions:
+            if len(self.counts) < self.max_counts:
+                self.counts.setdefault(key[0], 0)
+            held = self.counts.get(key[0], SESSIONS_PER_PAIR)
+            if held >= SESSIONS_PER_PAIR or len(self.sessions) >= self.max_sessions:
+                return False
+            self.counts[key[0]] += 1
+        self.sessions[key] = Session(now_ns, now_ns, SessionState.OPEN)
+        return True
 
     def _always_allowed(self, packet: Packet) -> bool:
         """Compare with each prefix of the packet's own family, by the address that is in the packet."""
@@ -138,29 +189,23 @@ class Policy:
             for family, prefix, bits in self.always_allow
         )
 
-    def _judge_knock(self, packet: Packet, now_ns: int) -> Reason:
-        """Let a datagram through if it has the form of a knock and a client made it."""
-        datagram = packet.content[: UDP_HEADER + KNOCK]
-        if packet.first or packet.atomic:
-            return Reason.SPA_FRAGMENT
-        if packet.options:
-            return Reason.SPA_OPTIONS
-        if {len(datagram), packet.claimed, number(datagram[4:6])} != {UDP_HEADER + KNOCK}:
-            return Reason.SPA_LENGTH
-        mac, body = datagram[16:24], datagram[24:]
-        reason = self._judge_mac(self.tags.get(datagram[8:16]), mac, body, now_ns)
-        return reason or self._judge_copy(packet, mac, now_ns)
+    def _judge_form(self, packet: Packet) -> Reason | None:
+        """Return why a datagram to the SPA port has not the form of a knock."""
+        if packet.fragment or packet.options:
+            return Reason.SPA_FRAGMENT if packet.fragment else Reason.SPA_OPTIONS
+        lengths = {min(len(packet.content), UDP_HEADER + KNOCK), packet.claimed, number(packet.content[4:6])}
+        return None if lengths == {UDP_HEADER + KNOCK} else Reason.SPA_LENGTH
 
-    def _judge_mac(self, tag: Tag | None, mac: bytes, body: bytes, now_ns: int) -> Reason | None:
-        """Return why no client made this just now; None if one did."""
+    def _judge_knock(self, packet: Packet, now_ns: int) -> Reason:
+        """Let a knock through if a client made it, and not again. One too many counts as seen too."""
+        datagram = packet.content[UDP_HEADER : UDP_HEADER + KNOCK]
+        tag, mac = self.tags.get(datagram[:8]), datagram[8:16]
         if tag is None:
             return Reason.UNKNOWN_TAG
         if not tag.not_before_ns <= now_ns <= tag.not_after_ns:
             return Reason.STALE_TAG
-        return None if mac == mac_of(tag.mac_key, body) else Reason.BAD_MAC
-
-    def _judge_copy(self, packet: Packet, mac: bytes, now_ns: int) -> Reason:
-        """Let the first copy through. One too many counts as seen, so that nobody spends it later."""
+        if mac != mac_of(tag.mac_key, datagram[16:]):
+            return Reason.BAD_MAC
         if mac in self.macs:
             return Reason.REPLAY
         self.macs.add(mac)

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from store_lab import HERE, LINK_LOCAL, SSH, THERE, Lab, S, enc
 
 from spale_core.interfaces import StoreSettings
-from spale_core.model import NEVER_NS, Grant, Holding, Protocol, Service
+from spale_core.model import NEVER_NS, Grant, Holding, Protocol, Service, Tenure
 from spale_core.stores.memory import MemoryStore
 
 CLIENTS = st.sampled_from(["alice", "bob"])
@@ -21,6 +21,9 @@ SOURCES = st.sampled_from([HERE, THERE, LINK_LOCAL])
 SERVICES = st.sampled_from([SSH, Service(Protocol.UDP, 51820)])
 WINDOWS = st.integers(0, 2**31 * S) | st.just(NEVER_NS)
 PUTS = st.tuples(st.just("put"), CLIENTS, SOURCES, SERVICES, WINDOWS, WINDOWS, WINDOWS)
+SPANS = st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1)), min_size=1, max_size=3)
+TENURES = st.tuples(st.just("put_tenure"), CLIENTS, SOURCES, SERVICES, SPANS.map(tuple))
+ENDS = st.tuples(st.just("delete_tenure"), CLIENTS, SOURCES, SERVICES)
 DELETES = st.tuples(st.just("delete"), CLIENTS, SOURCES, SERVICES)
 KEYS = st.integers(1, 2).map(lambda number: bytes([number] * 32))
 TIMES = st.integers(-40_000, 40_000) | st.just(2**63)
@@ -47,7 +50,7 @@ class Stores(RuleBasedStateMachine):
         self.lab.make().close()
         self.sqlite = self.lab.make()
 
-    @rule(steps=st.lists(PUTS | DELETES | USES, max_size=6), fails=st.booleans())
+    @rule(steps=st.lists(PUTS | DELETES | USES | TENURES | ENDS, max_size=6), fails=st.booleans())
     def transaction(self, steps, fails):
         """Do several things at once, or take them back; the answers are the same."""
         answers = [self._transaction(store, steps, fails) for store in (self.memory, self.sqlite)]
@@ -73,8 +76,9 @@ class Stores(RuleBasedStateMachine):
 
     @invariant()
     def they_know_the_same(self):
-        """Compare holdings and identities."""
+        """Compare holdings, tenures and identities."""
         assert set(self.memory.live()) == set(self.sqlite.live())
+        assert set(self.memory.tenures()) == set(self.sqlite.tenures())
         assert sorted(self.memory.identities()) == sorted(self.sqlite.identities())
 
     def teardown(self):
@@ -99,6 +103,12 @@ class Stores(RuleBasedStateMachine):
 
     def _delete(self, store, client, source, service):
         store.delete(client, source, service)
+
+    def _put_tenure(self, store, *tenure):
+        store.put_tenure(Tenure(*tenure))
+
+    def _delete_tenure(self, store, *key):
+        store.delete_tenure(*key)
 
     def _use(self, store, key, number, off_ms):
         now_ms = self.lab.host.clock.unix_ms()

@@ -37,6 +37,7 @@ static __always_inline __u32 spale_ifindex(spale_ctx *ctx)
 #include "spale_filter.h"
 
 #define ENTRIES 256
+#define LIMITS 4
 #define EEXIST 17
 #define E2BIG 7
 
@@ -45,6 +46,12 @@ static struct entry {
 	__u8 key[40];
 	__u8 value[64];
 } entries[ENTRIES];
+
+/* How much a map takes; what is not here takes whatever there is room for. */
+static struct limit {
+	const void *map;
+	__u32 entries;
+} limits[LIMITS];
 
 static __u32 used;
 static __u64 now_ns;
@@ -83,13 +90,24 @@ static int is_array(struct native_map map)
 	return map.kind == BPF_MAP_TYPE_ARRAY || map.kind == BPF_MAP_TYPE_PERCPU_ARRAY;
 }
 
+static int is_full(struct native_map map)
+{
+	__u32 held = 0, most = ENTRIES;
+
+	for (struct entry *entry = entries; entry < entries + used; entry++)
+		held += entry->map == map.identity;
+	for (struct limit *limit = limits; limit < limits + LIMITS; limit++)
+		most = limit->map == map.identity ? limit->entries : most;
+	return held >= most || used == ENTRIES;
+}
+
 long native_update(struct native_map map, const void *key, const void *value, __u64 flags)
 {
 	struct entry *entry = map.kind == BPF_MAP_TYPE_LPM_TRIE ? NULL : find(map, key);
 
 	if (entry && flags == BPF_NOEXIST)
 		return -EEXIST;
-	if (!entry && used == ENTRIES)
+	if (!entry && is_full(map))
 		return -E2BIG;
 	if (!entry)
 		entry = &entries[used++];
@@ -130,7 +148,18 @@ static struct native_map named(const char *name)
 void native_clear(void)
 {
 	memset(entries, 0, sizeof(entries));
+	memset(limits, 0, sizeof(limits));
 	used = 0;
+}
+
+/* Let a map hold no more than `most`, until all are emptied. */
+void native_limit(const char *name, unsigned most)
+{
+	struct limit *free = limits;
+
+	while (free->map)
+		free++;
+	*free = (struct limit){ named(name).identity, most };
 }
 
 int native_put(const char *name, const void *key, const void *value)
@@ -164,4 +193,13 @@ int native_run(__u8 *data, __u32 reachable, __u32 len, __u32 offset, __u32 ether
 
 	now_ns = clock_ns;
 	return spale_filter(&ctx, offset, (__be16)ethertype);
+}
+
+/* The same as an entry that reads the Ethernet header itself. */
+int native_run_frame(__u8 *data, __u32 reachable, __u32 len, __u64 clock_ns)
+{
+	spale_ctx ctx = { .data = data, .reachable = reachable, .len = len, .ifindex = 1 };
+
+	now_ns = clock_ns;
+	return spale_filter_frame(&ctx);
 }

@@ -22,7 +22,7 @@ class Definition:
     a switch. `not_yet` tells of a valid value whether this version cannot do it, `later` says in words which
     those are.
     `repeatable` options are joined by commas. `off` is the spelling that says 0 where there is one.
-    `option_only`: neither file nor environment know the key.
+    `option_only`: neither file nor environment know the key. `restart`: a reload cannot change it.
     """
 
     key: str
@@ -37,6 +37,7 @@ class Definition:
     repeatable: bool = False
     off: str | None = None
     option_only: bool = False
+    restart: bool = False
     example: str | None = None
     not_yet: Callable[[Any], bool] | None = None
     later: str = ""

@@ -87,7 +87,7 @@ def bpf(session: nox.Session) -> None:
 def kernel(session: nox.Session) -> None:
     """Test the programs in the running kernel: packets in, verdicts out; real frames at real listeners."""
     objects(session)
-    pytest(session, "tests/kernel", "tests/frames")
+    pytest(session, "-n", "2", "tests/kernel", "tests/frames")
 
 
 @nox.session
@@ -101,17 +101,23 @@ def e2e(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Restart and kill real daemons SPALE_RESTARTS times (50) while a stranger tries to get in."""
+    """Restart and kill real daemons SPALE_RESTARTS times (50) while a stranger tries to get in.
+
+    And let them read their configuration again SPALE_RELOADS times (100) while knocks come in.
+    """
     session.env["SPALE_RESTARTS"] = os.environ.get("SPALE_RESTARTS", "50")
+    session.env["SPALE_RELOADS"] = os.environ.get("SPALE_RELOADS", "100")
     objects(session)
-    pytest(session, "-n", "4", "tests/e2e/test_life_cycle.py")
+    pytest(session, "-n", "4", "tests/e2e/test_life_cycle.py", "tests/e2e/test_reload.py")
 
 
 @nox.session
 def load(session: nox.Session) -> None:
-    """Besiege real daemons with every kind of junk, each for SPALE_SIEGE_S seconds (30)."""
-    session.env["SPALE_SIEGE_S"] = os.environ.get("SPALE_SIEGE_S", "30")
+    """Give real daemons SPALE_CLIENTS clients (10,000), and junk of each kind for SPALE_SIEGE_S s (30)."""
+    long = {"SPALE_SIEGE_S": "30", "SPALE_CLIENTS": "10000", "SPALE_START_S": "2"}
+    session.env.update({name: os.environ.get(name, value) for name, value in long.items()})
     objects(session)
+    pytest(session, "--timeout=0", "tests/e2e/test_many_clients.py")
     pytest(session, "--capture=no", "--timeout=0", "tests/e2e/test_junk.py")
 
 
@@ -123,7 +129,8 @@ def bench(session: nox.Session) -> None:
         tool(session, "python", f"tests/bench/{script}.py")
     for dataplane in ("tc", "xdp"):
         tool(session, "python", "tests/bench/end_to_end.py", dataplane)
-    tool(session, "python", "tests/bench/knocks.py")
+    for script in ("knocks", "life_cycle", "reload"):
+        tool(session, "python", f"tests/bench/{script}.py")
 
 
 @nox.session

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from house import ALL, SPA_PORT, House, Keyring
 from lines import DESK, NOBODY
+from rigging import Rig
 
 from spale_core.demo.poll import until
 from spale_core.demo.processes import run_tool
@@ -24,7 +25,7 @@ CLIENTS = {
     "anna": {},
     "usher": {"PORTS": "22/tcp"},
     "brief": {"IDLE_SEC": 2, "GRACE_SEC": 0},
-    "patient": {"IDLE_SEC": 1, "GRACE_SEC": 2},
+    "patient": {"IDLE_SEC": 1, "GRACE_SEC": 3},
     "mayfly": {"MAX_SEC": 2},
     "tardy": {},
 }
@@ -72,7 +73,8 @@ def _base_config(keyring):
 @contextmanager
 def _house(keyring, folder, enforcer):
     with Stage(network4="198.18.0.0/16", network6="2001:db8::/32") as stage:
-        own = {"STATE_DIR": folder / "state", "PIN_DIR": folder / "pins", **ENFORCERS[enforcer]}
+        folders = {"STATE_DIR": folder / "state", "PIN_DIR": folder / "pins", "SOCKET": folder / "spale.sock"}
+        own = {**folders, **ENFORCERS[enforcer]}
         house = House(stage, folder, keyring, {**_base_config(keyring), **own})
         try:
             house.open_shop()
@@ -89,8 +91,9 @@ def enforcer(request):
 
 @pytest.fixture(scope="session")
 def guarded(keyring, enforcer, tmp_path_factory):
-    """Return a house whose daemon runs, shared by all tests that leave it running."""
+    """Return a house whose daemon runs, shared by all tests that leave it running; it has a past."""
     with _house(keyring, tmp_path_factory.mktemp(enforcer), enforcer) as house:
+        Rig.remember(house.config["STATE_DIR"])
         house.guard()
         yield house
 
@@ -115,6 +118,13 @@ def house(keyring, enforcer, tmp_path):
 def tc_house(keyring, tmp_path):
     """Return a house of the test's own, to be guarded by tc: for what no enforcer has a part in."""
     with _house(keyring, tmp_path, "tc") as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def tc_hall(keyring, tmp_path_factory):
+    """Return such a house, unguarded as yet, that the tests of a module share."""
+    with _house(keyring, tmp_path_factory.mktemp("tc-hall"), "tc") as house:
         yield house
 
 

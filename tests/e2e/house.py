@@ -91,7 +91,6 @@ class House:
     keyring: Keyring
     config: dict
     daemon: Daemon = None
-    guarded_since: float = 0.0
     _exit: ExitStack = field(factory=ExitStack)
     _numbers: itertools.count = field(factory=itertools.count)
 
@@ -119,9 +118,7 @@ class House:
 
     def guard(self, **changes):
         """Start a daemon, wait until it guards, and return its `ready` event."""
-        ready = self.start(**changes).wait_for("ready", timeout_s=15)
-        self.guarded_since = time.time()
-        return ready
+        return self.start(**changes).wait_for("ready", timeout_s=15)
 
     def fails(self, *options, **changes):
         """Start a daemon that cannot; return its exit code."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A plugin for tests, ``rigged``: the real store, enforcer and authenticator, in a machine that tests turn.
 
-The file ``rig`` beside this module says which boot this is, how far the wall clock is off, and at which step
-which process is to be killed, once. It is mapped, so that the listener, too, sees at once what is turned.
+The file ``rig`` beside this module says which boot this is, how far the wall clock is off, for how long the
+machine slept, and at which step which process is to be killed, once. It is mapped, so that the listener, too,
+sees at once what is turned.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from spale_core.interfaces import AuthScheme, DataplaneKind, StoreKind
 from spale_core.stores.hosttime import HostTime
 from spale_core.stores.sqlite import SqliteStore
 
+NS_PER_S = 10**9
 SIZE = 4096
 FAULT = slice(2048, SIZE)
 """Where the fault is; what is before it is the rest. Each is JSON, and zeros."""
@@ -48,6 +50,9 @@ def reach(step):
     if armed["victim"] == "listener" and step in MONITOR_STEPS:
         (listener,) = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
         os.kill(int(listener), signal.SIGKILL)
+    elif armed["victim"] == "monitor" and step in LISTENER_STEPS:
+        # The listener has no right to kill it: the test does that, while this step lasts.
+        signal.pause()
     else:
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -74,7 +79,10 @@ class RiggedTime(HostTime):
     def read(self):
         """Return the present instant, the wall clock shifted."""
         now = super().read()
-        return evolve(now, unix_ms=now.unix_ms + _set("shift_s") * 1000)
+        slept_ns = _set("slept_s") * NS_PER_S
+        return evolve(
+            now, unix_ms=now.unix_ms + _set("shift_s") * 1000, boottime_ns=now.boottime_ns + slept_ns
+        )
 
 
 class RiggedStore(SqliteStore):
@@ -142,8 +150,9 @@ class RiggedAuthenticator(_Rigged):
 def spale_register_grant_stores():
     """Offer the store; called before the listener is forked, so that both have the clock and the map."""
     _mapped()
-    real = SystemClock.unix_ms
-    SystemClock.unix_ms = lambda clock: real(clock) + _set("shift_s") * 1000
+    wall, boottime = SystemClock.unix_ms, SystemClock.boottime_ns
+    SystemClock.unix_ms = lambda clock: wall(clock) + _set("shift_s") * 1000
+    SystemClock.boottime_ns = lambda clock: boottime(clock) + _set("slept_s") * NS_PER_S
     return (StoreKind("rigged", lambda settings: RiggedStore(settings, RiggedTime())),)
 
 

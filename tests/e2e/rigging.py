@@ -25,7 +25,7 @@ class Rig:
     def __init__(self, folder, monkeypatch):
         """Let every daemon that starts from now on find it."""
         self.folder = folder
-        self._set = {"boot": HostTime().boot_id(), "shift_s": 0}
+        self._set = {"boot": HostTime().boot_id(), "shift_s": 0, "slept_s": 0}
         info = folder / "rigged-1.0.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rigged\nVersion: 1.0\n")
@@ -36,7 +36,7 @@ class Rig:
         monkeypatch.setenv("PYTHONPATH", str(folder))
 
     def turn(self, **changes):
-        """Change the boot's name, or by how many seconds the wall clock is off."""
+        """Change the boot's name, by how many seconds the wall clock is off, or for how many it slept."""
         self._set.update(changes)
         self._write(json.dumps(self._set), slice(FAULT.start))
 

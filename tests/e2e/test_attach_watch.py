@@ -98,7 +98,7 @@ def test_a_knock_and_its_grant_survive_being_overtaken(tc_house):
     assert tc_house.all_open([late])
 
 
-@pytest.mark.parametrize("enforcer", ["xdp-native", "xdp-generic"], indirect=True)
+@pytest.mark.parametrize("enforcer", ["xdp-native"], indirect=True)
 def test_a_foreign_xdp_program_is_left_and_said(watched, enforcer):
     """The daemon says that it cannot, takes nothing of others off, and is back when the place is free."""
     house, _ = watched
@@ -113,17 +113,33 @@ def test_a_foreign_xdp_program_is_left_and_said(watched, enforcer):
     assert house.daemon.exit_code is None
 
 
-def test_detach_beside_a_daemon_is_for_good(watched):
-    """`spale detach` opens, the daemon says `detach`, and later sweeps leave the ports open."""
+@pytest.mark.parametrize("enforcer", ["tc", "xdp-native"], indirect=True)
+def test_detach_ends_a_daemon_that_has_nothing_left(watched):
+    """`spale detach` opens, the daemon says so and ends: it must not look like protection."""
     house, _ = watched
-    run_tool(house.stage.server, "spale_core.cli.main", "detach")
+    said = run_tool(house.stage.server, "spale_core.cli.main", "detach")
+    assert "a daemon that has nothing left to guard ends" in said
     assert house.all_open(house.guests())
-    house.daemon.wait_for("detach", timeout_s=NOTICED_S, interface=DOOR)
-    until(lambda: house.daemon.events("attachment_lost"), SWEEP_S + 1)
+    assert until(lambda: house.daemon.exit_code is not None, NOTICED_S)
+    assert house.daemon.exit_code == 0
+    assert house.daemon.events("detach") == [{"interface": DOOR}]
     assert house.daemon.events("attachment_lost") == []
+    assert house.daemon.events("exit") == [{"cause": "detached", "attached": "no"}]
     assert house.all_open(house.guests())
-    house.daemon.stop()
-    assert house.daemon.events("exit")[0]["attached"] == "no"
+
+
+def test_detach_from_one_of_two_is_for_good(tc_house):
+    """The daemon goes on for the other one, and later sweeps leave the first one's ports open."""
+    tc_house.stage.server.cable("door1", tc_house.stage.client, "knock1")
+    tc_house.guard(IFACE=f"{DOOR},door1")
+    run_tool(tc_house.stage.server, "spale_core.cli.main", "detach", "-i", DOOR)
+    tc_house.daemon.wait_for("detach", timeout_s=NOTICED_S, interface=DOOR)
+    ended = until(lambda: tc_house.daemon.events("attachment_lost") or tc_house.daemon.exit_code, SWEEP_S + 1)
+    assert not ended
+    assert tc_house.all_open(tc_house.guests())
+    run_tool(tc_house.stage.server, "spale_core.cli.main", "detach")
+    assert until(lambda: tc_house.daemon.exit_code is not None, NOTICED_S)
+    assert tc_house.daemon.exit_code == 0
 
 
 def test_an_interface_that_comes_anew_is_shut(tc_house):

@@ -88,7 +88,10 @@ def _lines(output):
 
 @pytest.mark.parametrize("dataplane", ["tc", "xdp"])
 def test_the_story(room, dataplane):
-    """Open, guarded, silent, knocked, open, run out, silent, opened: over IPv4 and IPv6, in 15 s."""
+    """Open, guarded, silent, knocked, open, run out, silent, opened: over IPv4 and IPv6, in 15 s.
+
+    That of TC, which `make demo` shows, is the one in README.md, but for the seconds.
+    """
     began = time.monotonic()
     with room.start("--dataplane", dataplane) as demo:
         output, errors = demo.communicate(timeout=2 * TIME_S)
@@ -112,16 +115,15 @@ def test_the_story(room, dataplane):
         (six, "no answer"),
         (late, "open"),
     ]
+    assert dataplane != "tc" or _missing_in_readme(output) == []
 
 
-def test_the_readme_tells_the_same_story(room):
-    """What README.md says that `make demo` prints is what it prints, but for the seconds."""
-    with room.start() as demo:
-        output, _ = demo.communicate(timeout=2 * TIME_S)
+def _missing_in_readme(output):
+    """Return the lines that README.md does not have; it may say more."""
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     told = [re.sub(r"^ +[\d.]+ s ", "", line).strip() for line in output.splitlines() if line]
     written = [re.sub(r"^ +[\d.]+ s ", "", line).strip() for line in readme.splitlines()]
-    assert [line for line in told if line not in written] == []
+    return [line for line in told if line not in written]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

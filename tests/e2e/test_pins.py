@@ -6,20 +6,17 @@ The daemons run in a mount namespace of their own, where a bpffs comes and goes;
 
 from __future__ import annotations
 
-import shutil
 import signal
-import subprocess
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from house import ALL, LOG_S
 from lines import DESK, Desk
+from rooms import Room
 
 from spale_bpf import _abi, interface, programs
 from spale_core.demo.poll import until
-from spale_core.demo.processes import Background, Daemon, python
 from spale_core.demo.stage import DOOR
 
 SWEPT_S = 5 + LOG_S
@@ -27,78 +24,10 @@ IDLE_S = 3
 SHORT = {"PROTECTED_PORTS": ",".join(map(str, (*ALL, DESK))), "BRIEF_IDLE_SEC": IDLE_S, "BRIEF_GRACE_SEC": 0}
 
 
-class RoomDaemon(Daemon):
-    """A daemon in a room."""
-
-    def __init__(self, room, namespace, log, *options):
-        """Start it."""
-        run = python("spale_core.cli.main", "run", *options)
-        Background.__init__(self, namespace, [*room.enter, *run], log)
-
-
-class Room:
-    """A mount namespace with a folder where a bpffs can be, and a house whose daemons live there."""
-
-    def __init__(self, house):
-        """Hold the namespace by a process that does nothing."""
-        self.house = house
-        self.mountpoint = house.folder / "bpffs"
-        self.mountpoint.mkdir()
-        command = [
-            shutil.which("unshare"),
-            "--mount",
-            "--propagation",
-            "private",
-            shutil.which("sleep"),
-            "300",
-        ]
-        self._holder = subprocess.Popen(command)
-        self.enter = [shutil.which("nsenter"), f"--mount=/proc/{self._holder.pid}/ns/mnt"]
-        here = Path("/proc/self/ns/mnt").readlink()
-        assert until(lambda: Path(f"/proc/{self._holder.pid}/ns/mnt").readlink() != here, LOG_S)
-
-    def close(self):
-        """Let go of it, and of what is mounted."""
-        self._holder.kill()
-        self._holder.wait()
-
-    def run(self, *words):
-        """Run a command in it."""
-        subprocess.run([*self.enter, shutil.which(words[0]), *words[1:]], check=True, timeout=10)
-
-    def mount(self):
-        """Mount a bpffs."""
-        self.run("mount", "-t", "bpf", "-o", "mode=0700", "bpf", str(self.mountpoint))
-
-    def mounts(self):
-        """Return what is mounted there, a line each."""
-        return Path(f"/proc/{self._holder.pid}/mounts").read_text().splitlines()
-
-    def guard(self, *options, **changes):
-        """Start a daemon with pins in the folder, wait until it guards, and return it."""
-        house = self.house
-        settings = {**house.config, "PIN_DIR": self.mountpoint / "spale", **SHORT, **changes}
-        path = house.folder / f"room-{time.monotonic_ns()}.conf"
-        path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-        path.chmod(0o600)
-        house.daemon = RoomDaemon(
-            self, house.stage.server, path.with_suffix(".log"), "-c", str(path), *options
-        )
-        house._exit.callback(house._end, house.daemon)
-        house.daemon.wait_for("ready", timeout_s=15)
-        return house.daemon
-
-    def pins(self, name="spale"):
-        """Return the names of what is pinned, by folder."""
-        root = Path(f"/proc/{self._holder.pid}/root{self.mountpoint}/{name}")
-        folders = root.glob("*/*")
-        return {f"{each.parent.name}/{each.name}": {pin.name for pin in each.iterdir()} for each in folders}
-
-
 @pytest.fixture
 def room(tc_house):
     """Return a room."""
-    room = Room(tc_house)
+    room = Room(tc_house, SHORT)
     yield room
     tc_house.close()
     room.close()

@@ -8,14 +8,14 @@ import signal
 import sqlite3
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
-from house import LOG_S
+from house import ALL, LOG_S
 from rigging import Rig, used
 
 from spale_core.demo.poll import until
-from spale_core.demo.processes import ProcessFailedError
+from spale_core.demo.processes import ProcessFailedError, run_tool
 
 START_S = 20.0
 ENDS = pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
@@ -43,7 +43,16 @@ def _run(*command):
     subprocess.run(command, check=True, timeout=10)
 
 
-@ENDS
+@pytest.mark.parametrize(
+    ("enforcer", "end"),
+    [
+        ("tc", signal.SIGTERM),
+        ("tc", signal.SIGKILL),
+        ("xdp-native", signal.SIGKILL),
+        ("xdp-generic", signal.SIGKILL),
+    ],
+    indirect=["enforcer"],
+)
 def test_grants_come_back(house, end):
     """Whoever was let in is let in by the next daemon, and nobody else; it says how many."""
     house.guard()
@@ -60,17 +69,17 @@ def test_grants_come_back(house, end):
 @ENDS
 def test_with_what_is_left_of_them(tc_house, end, wait_until):
     """A grant that has used up a part of its time has the rest of it, and not more."""
-    tc_house.guard(BRIEF_IDLE_SEC=12)
+    tc_house.guard(BRIEF_IDLE_SEC=8)
     guest, late = tc_house.guests()
     tc_house.let_in("brief", guest)
     since = time.monotonic()
     tc_house.let_in("anna", late)
     tc_house.daemon.stop(end)
     wait_until(since + 1)
-    tc_house.guard(BRIEF_IDLE_SEC=12)
+    tc_house.guard(BRIEF_IDLE_SEC=8)
     assert tc_house.daemon.events("restored") == [{"count": "8", "ended": "0"}]
     assert tc_house.all_open([late])
-    wait_until(since + 12.1)
+    wait_until(since + 8.1)
     assert tc_house.all_shut([guest])
 
 
@@ -85,6 +94,22 @@ def test_downtime_is_silence(tc_house, wait_until):
     tc_house.guard()
     assert tc_house.daemon.events("restored") == [{"count": "0", "ended": "4"}]
     assert tc_house.all_shut([guest])
+
+
+def test_use_is_in_the_store(tc_house, wait_until):
+    """What packets extended is written by the end at the latest: a start that finds only the store knows."""
+    short = {"ANNA_IDLE_SEC": 4, "ANNA_GRACE_SEC": 0}
+    tc_house.guard(**short)
+    guest = tc_house.guest(4)
+    tc_house.let_in("anna", guest)
+    since = time.monotonic()
+    while time.monotonic() < since + 3:
+        assert tc_house.all_open([guest], ALL[:1])
+    tc_house.daemon.stop()
+    run_tool(tc_house.stage.server, "spale_core.cli.main", "detach")
+    wait_until(since + 4.1)
+    tc_house.guard(**short)
+    assert tc_house.daemon.events("restored") == [{"count": "1", "ended": str(len(ALL) - 1)}]
 
 
 def test_what_was_written_is_private(tc_house):
@@ -135,24 +160,72 @@ def test_a_newer_file(remembering):
     assert not remembering.daemon.events("attach")
 
 
-def test_a_state_folder_that_is_taken(house):
-    """A second daemon that is given the same folder, for another door, is refused: exit 69, with words."""
-    house.stage.server.cable("door1", house.stage.client, "knock1")
-    house.guard()
-    first = house.daemon
-    with pytest.raises(ProcessFailedError, match="another daemon has the state folder") as failed:
-        house.start(IFACE="door1", LISTEN_PORT=55556).wait_for("ready", timeout_s=START_S)
+def test_a_file_that_somebody_has_open(remembering):
+    """Is refused: exit 69, with words, nothing attached and nothing changed."""
+    path = remembering.config["STATE_DIR"] / "spale.db"
+    before = path.read_bytes()
+    with closing(sqlite3.connect(path, isolation_level=None)) as somebody:
+        somebody.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(ProcessFailedError, match=f"another process has {path} open") as failed:
+            remembering.start().wait_for("ready", timeout_s=START_S)
     assert failed.value.exit_code == os.EX_UNAVAILABLE
-    house.daemon = first
-    house.let_in("anna", house.guest(4))
+    assert not remembering.daemon.events("attach")
+    assert path.read_bytes() == before
+
+
+def test_a_state_folder_that_is_taken(tc_house):
+    """A second daemon that is given the same folder, for another door, is refused: exit 69, with words."""
+    tc_house.stage.server.cable("door1", tc_house.stage.client, "knock1")
+    tc_house.guard()
+    first = tc_house.daemon
+    with pytest.raises(ProcessFailedError, match="another daemon has the state folder") as failed:
+        tc_house.start(IFACE="door1", LISTEN_PORT=55556).wait_for("ready", timeout_s=START_S)
+    assert failed.value.exit_code == os.EX_UNAVAILABLE
+    tc_house.daemon = first
+    tc_house.let_in("anna", tc_house.guest(4))
+
+
+def fill(disk):
+    """Leave not one page."""
+    with (disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+        while True:
+            filler.write(bytes(1024))
+
+
+def test_a_disk_that_is_read_only(tc_house, small_disk):
+    """What can be read is known: grants go on, what was used stays so. The next start believes nothing."""
+    Rig.remember(tc_house.config["STATE_DIR"])
+    tc_house.guard()
+    guest, thief = tc_house.guests()
+    payload = used(tc_house, guest)
+    tc_house.daemon.stop()
+    _run("mount", "-o", "remount,ro", str(small_disk))
+    assert "unbound_until" not in tc_house.guard()
+    assert "going on in memory" in tc_house.daemon.events("store")[-1]["message"]
+    assert tc_house.all_open([guest])
+    with tc_house.refuses("replay", 1, thief):
+        tc_house.send(thief, payload)
+    used(tc_house, thief)
+    tc_house.daemon.stop()
+    _run("mount", "-o", "remount,rw", str(small_disk))
+    assert "unbound_until" in tc_house.guard()
+    assert "from before a daemon that could not write it" in tc_house.daemon.events("store")[0]["message"]
+
+
+def test_a_disk_that_is_full_at_the_start(tc_house, small_disk):
+    """The daemon starts in memory, says so, and lets people in."""
+    fill(small_disk)
+    assert "unbound_until" in tc_house.guard()
+    assert "going on in memory" in tc_house.daemon.events("store")[-1]["message"]
+    guest = tc_house.guest(4)
+    tc_house.let_in("anna", guest)
+    assert tc_house.all_open([guest])
 
 
 def test_a_disk_that_fills_up(tc_house, small_disk):
     """The daemon goes on, says so, lets people in, and the next start says that it has lost its memory."""
     tc_house.guard()
-    with (small_disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
-        while True:
-            filler.write(bytes(1024))
+    fill(small_disk)
 
     def has_noticed():
         tc_house.knock("anna", tc_house.guest(4))

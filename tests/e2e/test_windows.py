@@ -62,7 +62,7 @@ def test_use_extends_the_idle_window_and_silence_ends_it(guarded, wait_until):
 
 def test_grace_rearms_a_new_connection(guarded, wait_until):
     """After the idle window a new connection gets in and re-arms the grant; after the grace none."""
-    idle_s, grace_s = 1, 2
+    idle_s, grace_s = 1, 3
     guests, knocked = _let_in(guarded, "patient")
     wait_until(knocked + idle_s + 0.3)
     assert guarded.all_open(guests)

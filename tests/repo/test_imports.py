@@ -13,8 +13,14 @@ if TYPE_CHECKING:
 
 PLUGIN_API = {"model", "interfaces", "hookspecs", "errors"}
 DECISION = {"gate", "replay", "policy", "engine", "reconcile", "ipc", "siphash"} | {
+    "ageing",
+    "allowlist",
     "epochs",
+    "expulsion",
     "holdings",
+    "ledger",
+    "manual",
+    "owners",
     "restore",
     "sessions",
     "tagtable",
@@ -25,6 +31,22 @@ NO_DECISION_NEEDS = {"socket", "os", "time", "asyncio", "logging", "random"}
 
 DECISION_READS = {"spale_core.config.settings": "the values of a valid configuration: types, no I/O"}
 """Elsewhere in the core, what a decision may import, and why."""
+
+MANAGEMENT_SAYS = {"wire", "answers", "params", "rows", "facts", "methods", "by_hand", "desk"}
+"""The part of `control` that decides what is said over the management socket, not when or to whom."""
+
+MANAGEMENT_READS = {
+    *(f"spale_core.{name}" for name in ("control", "model", "interfaces", "errors", "clock", "fingerprint")),
+    *(
+        f"spale_core.config.{name}"
+        for name in ("settings", "mistakes", "ports", "files", "addresses", "values")
+    ),
+    *(
+        f"spale_core.{name}"
+        for name in ("events", "reload_events", "holdings", "owners", "expulsion", "manual", "policy")
+    ),
+}
+"""What `control` may import of the core: values and their words, not who makes them."""
 
 PLUGINS = {"spale_bpf", "spale_tc", "spale_xdp", "spale_crypto_hpke"}
 
@@ -89,6 +111,21 @@ def test_decisions_do_no_io(shipped: dict[str, Source], name: str) -> None:
         within = {f"spale_core.{name}" for name in PLUGIN_API | DECISION} | set(DECISION_READS)
         ours = {module for module in modules(source) if module.startswith("spale_core.")}
         assert not {module for module in ours if not is_within(module, within)} - {"spale_core.config"}
+
+
+def test_management_knows_values_only(shipped: dict[str, Source]) -> None:
+    """What answers commands is given what it shows; the monitor knows it, and no decision does."""
+    for source in part(shipped, "control"):
+        ours = {module for module in modules(source) if module.startswith("spale_core.")}
+        strange = {module for module in ours if not is_within(module, MANAGEMENT_READS)}
+        assert not strange - {"spale_core.config"}
+
+
+@pytest.mark.parametrize("name", sorted(MANAGEMENT_SAYS))
+def test_what_is_said_over_the_socket_does_no_io(shipped: dict[str, Source], name: str) -> None:
+    """Sans-IO: a test needs neither a socket nor a clock for it."""
+    for source in part(shipped, f"control.{name}"):
+        assert not {module.split(".")[0] for module in modules(source)} & NO_DECISION_NEEDS
 
 
 def test_monitor_and_listener_do_not_know_each_other(shipped: dict[str, Source]) -> None:

@@ -37,10 +37,12 @@ class FragileStore(MemoryStore):
     """A store whose disk may fail when a transaction ends."""
 
     fails = False
+    transactions = 0
 
     @contextmanager
     def transaction(self):
-        """Raise at the end if it is to fail."""
+        """Count it, and raise at the end if it is to fail."""
+        self.transactions += 1
         with super().transaction():
             yield
             if self.fails:
@@ -50,11 +52,11 @@ class FragileStore(MemoryStore):
 class Office:
     """A reconciler with its store, its dataplane and its clock."""
 
-    def __init__(self, settings=SETTINGS):
+    def __init__(self, settings=SETTINGS, **sizes):
         """Begin an hour ago, so that the lost memory is of the past."""
         self.clock = FakeClock()
         self.store = FragileStore(StoreSettings(Path("/nonexistent"), 30))
-        self.dataplane = FakeDataplane(SMALL, self.clock)
+        self.dataplane = FakeDataplane(evolve(SMALL, **sizes), self.clock)
         self.dataplane.set_services(settings.services)
         self.reconciler = Reconciler(settings, self.store, self.dataplane, read(self.clock))
         self.clock.advance(3600)

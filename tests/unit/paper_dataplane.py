@@ -15,13 +15,16 @@ from pathlib import Path
 from attrs import evolve
 
 from spale_core.clock import SystemClock
-from spale_core.errors import DataplaneError, SpaleError
+from spale_core.errors import ConfigError, DataplaneError, SpaleError
 from spale_core.hookspecs import hookimpl
 from spale_core.interfaces import DataplaneKind
 from spale_core.testing import FakeDataplane
 
 FAILING = "SPALE_TEST_FAILING"
-"""In the environment: the name of the method that fails."""
+"""In the environment: the name of the method that fails; with ``!`` behind it, by a bug.
+
+A file ``failing`` beside the diary says the same from then on.
+"""
 
 SWEEPS = {
     "counters",
@@ -51,8 +54,11 @@ class PaperDataplane:
         method = getattr(self._fake, name)
 
         def call(*arguments):
-            if name == os.environ.get(FAILING):
-                raise DataplaneError(f"{name} fails, as it was told to")
+            later = Path(os.environ[DIARY]).with_name("failing")
+            failing = later.read_text() if later.exists() else os.environ.get(FAILING, "")
+            if name == failing.removesuffix("!"):
+                kind = RuntimeError if failing.endswith("!") else DataplaneError
+                raise kind(f"{name} fails, as it was told to")
             if name not in SWEEPS:
                 arguments = tuple(list(argument) for argument in arguments)
                 words = [name, *(sorted(map(str, argument)) for argument in arguments)]
@@ -70,8 +76,18 @@ def spale_register_dataplanes():
 
 
 def main(folder, *changes):
-    """Run a daemon; return its exit code."""
+    """Run a daemon; return its exit code. The file ``changes`` in `folder` may say more, a change a line."""
     from spale_core import monitor  # noqa: PLC0415 - a plugin must not import it
+
+    try:
+        return monitor.run(read(folder, changes), lambda: read(folder, changes))
+    except SpaleError as error:
+        sys.stderr.write(f"spale: {error}\n")
+        return error.exit_code
+
+
+def read(folder, changes):
+    """Return the settings; raise ConfigError for a key that is none."""
     from spale_core.config.settings import ClientSettings, OnExit, Settings  # noqa: PLC0415 - the same
     from spale_core.model import Protocol, Service  # noqa: PLC0415 - the same
 
@@ -86,16 +102,22 @@ def main(folder, *changes):
         clients=tuple(clients),
         dataplane="paper",
         state_dir=Path(folder) / "state",
+        socket=Path(folder) / "spale.sock",
     )
-    for change in changes:
+    written = Path(folder) / "changes"
+    for change in (*changes, *(written.read_text().splitlines() if written.exists() else ())):
         key, _, value = change.partition("=")
-        read = {"interfaces": lambda names: tuple(names.split(",")), "on_exit": OnExit}.get(key, str)
-        settings = evolve(settings, **{key: read(value)})
-    try:
-        return monitor.run(settings)
-    except SpaleError as error:
-        sys.stderr.write(f"spale: {error}\n")
-        return error.exit_code
+        kind = {
+            "interfaces": lambda names: tuple(names.split(",")),
+            "on_exit": OnExit,
+            "socket": Path,
+            "trial_s": int,
+        }.get(key, str)
+        try:
+            settings = evolve(settings, **{key: kind(value)})
+        except TypeError:
+            raise ConfigError(f"{written}:1: {key}: is no key") from None
+    return settings
 
 
 if __name__ == "__main__":

@@ -55,6 +55,12 @@ def test_two_copies_in_one_wake_up(office):
     assert second.reason is Reason.REPLAY
 
 
+def test_one_wake_up_is_one_transaction(office):
+    """However many claims have come together: that is what a disk costs."""
+    office.judge(*(office.claim(client=number % 2) for number in range(12)))
+    assert office.store.transactions == 1
+
+
 def test_what_is_refused_counts_as_used(office):
     """A datagram that was refused for its source cannot be sent again from a better one."""
     tied = Office(evolve(SETTINGS, clients=(evolve(ALICE, sources=()), BOB)))

@@ -178,6 +178,7 @@ def test_every_byte_counts(lab):
         "UPDATE header SET clean = 1, boot_id = 'boot 1'",
         "DROP TABLE marks",
         "ALTER TABLE used ADD COLUMN more",
+        "DROP TABLE header; CREATE TABLE header (id INTEGER); INSERT INTO header VALUES (0)",
         "PRAGMA user_version = 0",
         "PRAGMA application_id = 0",
     ],
@@ -187,7 +188,7 @@ def test_what_no_spale_wrote(lab, statement):
     with lab.killed():
         pass
     connection = sqlite3.connect(lab.path, isolation_level=None)
-    connection.execute(statement)
+    connection.executescript(statement)
     connection.close()
     lab.said.clear()
     assert starts_anew(lab)
@@ -213,10 +214,10 @@ def test_no_regular_file(lab, kind):
 def test_from_a_newer_version(lab):
     """Is refused with words; nothing is moved or changed."""
     connection = sqlite3.connect(lab.path)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 4")
     connection.close()
     before = lab.path.read_bytes()
-    with pytest.raises(StoreError, match="version 2, and this spale knows none after 1") as caught:
+    with pytest.raises(StoreError, match="version 4, and this spale knows none after 3") as caught:
         lab.make()
     assert caught.value.exit_code == 69
     assert (lab.path.read_bytes(), put_aside(lab)) == (before, [])

@@ -247,7 +247,7 @@ def test_read_only_while_it_runs(lab, disk):
 class _Broken:
     """What a connection is to a disk that has gone."""
 
-    def write(self, _changes, _header):
+    def write(self, _changes, _header, **_how):
         """Fail as the database does."""
         raise DiskError("disk I/O error")
 

@@ -39,16 +39,6 @@ def test_stopping_is_not_opening(house, number, changes, detached):
     assert is_gone(listener)
 
 
-def test_reload_is_not_yet(house):
-    """SIGHUP is answered in words and changes nothing."""
-    house.start()
-    house.ready()
-    house.daemon.send_signal(signal.SIGHUP)
-    assert "not yet" in house.line("warning ")
-    house.send(house.seal())
-    house.line("granted ")
-
-
 @pytest.mark.parametrize("failing", ["set_services", "set_tags", "attach"])
 def test_a_start_that_fails_leaves_nothing(house, failing):
     """No program, no listener, and the dataplane's own words and exit code."""
@@ -110,3 +100,13 @@ def test_a_failing_sweep_does_not_end_the_daemon(house):
     assert "doing=sweep" in house.line("error ")
     house.send(house.seal())
     house.line("granted ")
+
+
+def test_an_error_does_not_open(house):
+    """A daemon that cannot go on leaves what is attached, ON_EXIT=detach or not, and says how to open it."""
+    house.start("on_exit=detach", failing="installed!")
+    listener = house.ready()
+    assert house.end() == 1
+    assert 'exit cause=error attached=yes open_with="spale detach"' in house.log.splitlines()
+    assert "detach" not in house.names()
+    assert is_gone(listener)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
-from store_lab import Lab
+from store_lab import FakeHost, Lab
 
 from spale_core.errors import ConfigError, StoreError
 
@@ -49,6 +49,46 @@ def test_somebody_looks_at_the_file(lab):
     assert lab.files() == ["spale.db"]
     with lab.opened() as store:
         assert not store.memory_lost
+
+
+def test_somebody_only_reads_the_file(lab):
+    """He keeps nobody from starting: what it says is known, and it is written anew a minute later."""
+    with lab.opened() as store:
+        assert lab.use(store, 1)
+    connection = sqlite3.connect(lab.path, isolation_level=None)
+    connection.execute("BEGIN")
+    connection.execute("SELECT * FROM used").fetchall()
+    with lab.killed() as store:
+        assert (store.memory_lost, lab.use(store, 1)) == (False, False)
+        assert "going on in memory" in lab.said[-1]
+        lab.host.clock.advance(61)
+        assert lab.use(store, 2)
+        assert lab.said[-1].endswith("is written again")
+    connection.close()
+    with lab.opened() as store:
+        assert (store.memory_lost, lab.use(store, 2, late_s=0)) == (False, False)
+
+
+def test_a_loss_counts_from_when_the_folder_was_free(lab):
+    """What the daemon that had it until then took is refused at later starts, too."""
+    first = lab.make()
+    lab.path.unlink()
+    last_of_first_ms = 0
+
+    class Waiting(FakeHost):
+        def read(self):
+            """Let the other daemon end only after this one has looked at the clock."""
+            nonlocal last_of_first_ms
+            now = super().read()
+            if not last_of_first_ms:
+                self.clock.advance(1)
+                last_of_first_ms = self.clock.unix_ms()
+                first._file.close()
+            return now
+
+    lab.host = Waiting()
+    with lab.opened() as store:
+        assert store.lost_unix_ms == last_of_first_ms
 
 
 @pytest.mark.parametrize(("name", "mode"), [("", 0o770), ("spale.db", 0o666), ("spale.db-journal", 0o620)])

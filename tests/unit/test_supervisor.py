@@ -167,6 +167,26 @@ def test_its_end_is_told(stage):
     assert stage.supervisor.pid == 0
 
 
+def test_what_it_said_before_its_end_counts(stage):
+    """The end comes after it."""
+    stage.say(ipc.Ready())
+    stage.channel.send(ipc.encode(CLAIM))
+    stage.channel.close()
+    assert stage.supervisor.receive() == [CLAIM]
+    with pytest.raises(ipc.IpcError, match="it has ended"):
+        stage.supervisor.receive()
+
+
+def test_one_that_is_dismissed_hears_of_it(stage):
+    """From the end of its channel, which goes on carrying what it says."""
+    stage.say(ipc.Ready())
+    assert stage.supervisor.dismiss()
+    assert stage.channel.recv(1) == b""
+    assert stage.say(CLAIM) == [CLAIM]
+    stage.supervisor.end()
+    assert not stage.supervisor.dismiss()
+
+
 def test_who_fails_again_waits_longer(stage):
     """A tenth of a second at first, ten seconds at most."""
     waits = [stage.supervisor.schedule_restart() for _ in range(10)]

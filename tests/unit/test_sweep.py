@@ -7,8 +7,8 @@ import pytest
 from attrs import evolve
 from office import ALICE, BOB, HERE, SETTINGS, SSH, THERE, WEB, Office
 
+from spale_core.ageing import Ended
 from spale_core.errors import StoreError
-from spale_core.reconcile import Ended
 from spale_core.testing import Packet
 
 S = 1_000_000_000

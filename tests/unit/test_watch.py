@@ -7,8 +7,8 @@ import pytest
 
 from spale_core.errors import DataplaneError
 from spale_core.events import Level
-from spale_core.interfaces import Loss, Outcome
 from spale_core.log import Log
+from spale_core.model import Loss, Outcome
 from spale_core.monitor.watch import AttachmentWatch
 from spale_core.testing import FakeClock
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from spale_bpf import _abi
 from spale_core.model import (
     NEVER_NS,
+    Bucket,
     Counter,
     Grant,
     Protocol,
@@ -30,6 +31,7 @@ ALLOWED = b"\x01"
 """The value of a prefix in the trie; only that it is there counts."""
 
 _INDEX = struct.Struct("=I")
+_TIME = struct.Struct("=Q")
 _STATES = {int(number): SessionState[number.name] for number in _abi.SessionState}
 _CLOSING = int(_abi.SessionState.CLOSING)
 _OPEN = int(_abi.SessionState.OPEN)
@@ -169,6 +171,11 @@ def tag_value(tag: KernelTag) -> bytes:
     """Return `struct spale_tag`; SipHash reads its keys least significant byte first (wire.md)."""
     k0, k1 = struct.unpack("<QQ", tag.mac_key)
     return _abi.TAG.pack(k0, k1, tag.not_before_ns, min(tag.not_after_ns, NEVER_NS))
+
+
+def bucket(key: bytes, value: bytes) -> Bucket:
+    """Return whose bucket it is, and when it will be full again."""
+    return Bucket(source_of(key), _TIME.unpack(value)[0])
 
 
 def counted() -> dict[int, Reason]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,7 +12,6 @@ from attrs import evolve
 from spale_bpf import _abi, libbpf, predecessor, removal
 from spale_bpf import interface as interfaces
 from spale_bpf.maps import PolicyMaps
-from spale_bpf.ownership import is_ours
 from spale_bpf.pins import Pins
 from spale_bpf.refusals import explained
 from spale_bpf.release import Release
@@ -21,16 +21,18 @@ from spale_bpf.watch import Watch, Watched
 from spale_core.errors import DataplaneError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from spale_bpf.interface import Interface
     from spale_bpf.predecessor import Predecessor
-    from spale_core.interfaces import DataplaneSettings, Loss
+    from spale_core.interfaces import DataplaneSettings
     from spale_core.model import (
         Attachment,
+        Bucket,
         Counter,
         Grant,
         KernelTag,
+        Loss,
         Network,
         Reason,
         Service,
@@ -41,6 +43,10 @@ if TYPE_CHECKING:
 
 class Hook(Watched, Protocol):
     """One way to hang a program on an interface, and to see to it that it stays there."""
+
+    @property
+    def programs(self) -> Mapping[int, int]:
+        """Return descriptors of the programs that it may hang there, by id."""
 
     def attach(self, interface: Interface, takeover: Takeover) -> Attachment:
         """Hang the right one there, in place of one of ours that hangs the same way.
@@ -105,6 +111,18 @@ class BpfDataplane:
         """Say how many sessions each source and service holds."""
         self._sessions.set_session_counts(counts)
 
+    def browse_grants(self) -> Iterator[Grant]:
+        """Return the grants in the kernel, a few per system call."""
+        return self._maps.browse_grants()
+
+    def browse_sessions(self) -> Iterator[Session]:
+        """Return the sessions in the kernel, a few per system call."""
+        return self._sessions.browse_sessions()
+
+    def buckets(self) -> Iterator[Bucket]:
+        """Return whose datagrams the rate limit counts."""
+        return self._maps.buckets()
+
     def counters(self) -> Mapping[Reason, Counter]:
         """Return what was counted, by reason."""
         return self._maps.counters()
@@ -120,8 +138,13 @@ class BpfDataplane:
     def attach(self, names: Sequence[str]) -> list[Attachment]:
         """Enforce on all the interfaces of these names, or raise DataplaneError and leave all as it was."""
         wanted = [interfaces.find(name) for name in dict.fromkeys(names)]
-        with Takeover() as takeover:
-            attachments = [self._attach_one(interface, takeover) for interface in wanted]
+        pinned = self._pins.programs(wanted)
+        try:
+            with Takeover(pinned) as takeover:
+                attachments = [self._attach_one(interface, takeover) for interface in wanted]
+        finally:
+            for descriptor in pinned.values():
+                os.close(descriptor)
         self._watch.guard(wanted, attachments)
         self._pins.renew(self._pinned(), wanted)
         return attachments
@@ -139,8 +162,9 @@ class BpfDataplane:
         What a later start has put in its place is not for us to remove.
         """
         guarded = self._watch.guarded
+        ours = self._hook.programs
         while guarded:
-            removal.remove_if_there(guarded[-1].interface, self._hook.program_ids.__contains__)
+            removal.remove_if_there(guarded[-1].interface, ours.__contains__, known=ours)
             guarded.pop()
         self._pins.detached()
 
@@ -149,23 +173,37 @@ class BpfDataplane:
 
     def _attach_one(self, interface: Interface, takeover: Takeover) -> Attachment:
         """Attach, then remove what else of ours is there: another way of hanging, or another enforcer."""
+
+        def is_older(program_id: int) -> bool:
+            return program_id not in self._hook.program_ids and takeover.is_ours(program_id)
+
         try:
             attachment = self._hook.attach(interface, takeover)
-            removed = removal.remove(interface, takeover, self._is_older)
+            removed = removal.remove(interface, takeover, is_older)
         except libbpf.LibbpfError as error:
             raise explained(error, interface) from error
         return evolve(attachment, replaced=attachment.replaced or bool(removed))
 
-    def _is_older(self, program_id: int) -> bool:
-        return program_id not in self._hook.program_ids and is_ours(program_id)
+    def run(self, program: str, frame: bytes) -> int:
+        """Run one of its programs on a frame of ours; return what that returns. Raise LibbpfError."""
+        return libbpf.prog_test_run(self._object.program_fd(program), frame).retval
 
     def close(self) -> None:
         """Give up descriptors; what is attached stays attached and goes on enforcing."""
         self._object.close()
 
 
-def open_object(name: str, settings: DataplaneSettings) -> libbpf.Object:
-    """Open `name`.bpf.o, sized by `settings` but not loaded. Raise DataplaneError."""
+def open_object(
+    name: str,
+    settings: DataplaneSettings,
+    has_coarse_clock: Callable[[], bool] = libbpf.coarse_clock_supported,
+) -> libbpf.Object:
+    """Open the object `name`, sized by `settings` but not loaded. Raise DataplaneError.
+
+    Where the kernel `has_coarse_clock` it is the one that reads that (docs/adr/0057).
+    """
+    if has_coarse_clock():
+        name = f"{name}_coarse"
     file = resources.files("spale_bpf") / "objects" / f"{name}.bpf.o"
     try:
         content = file.read_bytes()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from spale_bpf import _abi, codec, libbpf
+from spale_bpf.browse import browse
+from spale_bpf.tag_map import TagMap
 from spale_core.errors import DataplaneError
 from spale_core.model import Counter, Reason
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from spale_core.interfaces import DataplaneSettings
-    from spale_core.model import Grant, KernelTag, Network, Service, Source
+    from spale_core.model import Bucket, Grant, KernelTag, Network, Service, Source
 
 _FULL = (errno.E2BIG, errno.ENOSPC, errno.ENOMEM)
 
@@ -92,8 +94,9 @@ class PolicyMaps:
         self._services_fd = map_fd("spale_services")
         self._counters_fd = map_fd("spale_counters")
         self._grants = Table("spale_grants", map_fd("spale_grants"))
-        self._tags = Table("spale_tags", map_fd("spale_tags"))
+        self._tags = TagMap(map_fd("spale_tags"))
         self._allow = Table("spale_allow", map_fd("spale_allow"))
+        self._buckets_fd = map_fd("spale_buckets")
         self._service_bits: dict[int, int] = {}
         self._counted: dict[Reason, _CpuCounter] = {}
         self._write_settings(always_allow=False)
@@ -118,7 +121,7 @@ class PolicyMaps:
 
     def set_tags(self, tags: Iterable[KernelTag]) -> None:
         """Recognise exactly `tags`; new ones are added before old ones are removed."""
-        self._tags.become({tag.tag: codec.tag_value(tag) for tag in tags})
+        self._tags.become(tags)
 
     def allow(self, grants: Sequence[Grant]) -> None:
         """Install or replace `grants`, all or none.
@@ -141,6 +144,15 @@ class PolicyMaps:
         items = libbpf.map_items(self._grants.fd, shape.key_size, shape.value_size)
         # A walk may meet an entry twice while others come and go.
         return [codec.grant(key, value) for key, value in dict(items).items()]
+
+    def browse_grants(self) -> Iterator[Grant]:
+        """Return the grants in the kernel, a few per system call."""
+        return (codec.grant(key, value) for key, value in browse(self._grants.fd, self._grants.shape))
+
+    def buckets(self) -> Iterator[Bucket]:
+        """Return the sources whose datagrams were counted, a few per system call."""
+        found = browse(self._buckets_fd, _abi.MAPS["spale_buckets"])
+        return (codec.bucket(key, value) for key, value in found)
 
     def counters(self) -> dict[Reason, Counter]:
         """Return what was counted by reason, summed over the CPUs.

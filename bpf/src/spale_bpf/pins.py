@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _USUAL = Path("/sys/fs/bpf")
 _VERSION = f"v{_abi.ABI_VERSION}"
+_PROGRAMS = ("spale_tc_eth", "spale_tc_l3", "spale_xdp")
 _FOLDER = re.compile(r"(?:new-)?net([0-9]+)((?:-if[0-9]+)+)")
 _WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -56,6 +57,23 @@ class Pins:
             else:
                 close_all(maps)
         return Predecessor(found) if found else None
+
+    def programs(self, interfaces: Iterable[Interface]) -> dict[int, int]:
+        """Return descriptors of the programs that are pinned for one of these interfaces, by id.
+
+        They are the caller's to close. Without CAP_SYS_ADMIN there is no other way to them.
+        """
+        found: dict[int, int] = {}
+        if self._folder is None or not libbpf.is_bpffs(self._folder):
+            return found
+        owner = _Owner.of(interfaces)
+        for path in [path for each in self._folder.iterdir() for path in _of_ours(each, owner)]:
+            for name in _PROGRAMS:
+                with suppress(libbpf.LibbpfError):
+                    descriptor = libbpf.get_pinned(path / name)
+                    if found.setdefault(libbpf.prog_info(descriptor).id, descriptor) != descriptor:
+                        os.close(descriptor)
+        return found
 
     def renew(self, descriptors: Mapping[str, int], interfaces: Iterable[Interface]) -> None:
         """Pin these by name, in place of what an earlier daemon pinned for one of the interfaces."""

@@ -17,7 +17,7 @@ from spale_bpf.takeover import Takeover
 from spale_core.model import Attachment, AttachMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from spale_bpf.interface import Interface
 
@@ -103,15 +103,17 @@ def remove_if_there(
     chosen: Chosen,
     removers: Iterable[Remover] = EVERYWHERE,
     before: Callable[[int], None] = lambda _: None,
+    known: Mapping[int, int] | None = None,
 ) -> list[AttachMode]:
     """Remove the chosen programs, all or none, from an interface that may have gone away meanwhile.
 
-    Call ``before(id)`` for each of them first. Return how each hung. Raise DataplaneError.
+    Call ``before(id)`` for each of them first; `known` are descriptors of some, by id. Return how each hung.
+    Raise DataplaneError.
     """
     try:
         for program_id in filter(chosen, program_ids(interface)):
             before(program_id)
-        with Takeover() as takeover:
+        with Takeover(known) as takeover:
             return remove(interface, takeover, chosen, removers)
     except libbpf.LibbpfError as error:
         if error.number == errno.ENODEV:

@@ -12,10 +12,11 @@ import errno
 from typing import TYPE_CHECKING
 
 from spale_bpf import codec, libbpf
+from spale_bpf.browse import browse
 from spale_bpf.maps import Table, all_or_none
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from spale_core.model import Service, Session, Source
 
@@ -34,6 +35,11 @@ class SessionMaps:
         items = libbpf.map_items(self._sessions.fd, shape.key_size, shape.value_size)
         # A walk may meet an entry twice while others come and go.
         return [codec.session(key, value) for key, value in dict(items).items()]
+
+    def browse_sessions(self) -> Iterator[Session]:
+        """Return the sessions in the kernel, a few per system call."""
+        found = browse(self._sessions.fd, self._sessions.shape)
+        return (codec.session(key, value) for key, value in found)
 
     def put_sessions(self, sessions: Sequence[Session]) -> None:
         """Install or replace `sessions`, all or none.

@@ -8,10 +8,11 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from spale_bpf import libbpf
+from spale_bpf.ownership import is_ours
 from spale_core.errors import DataplaneError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
 
@@ -22,8 +23,12 @@ class Takeover:
     nowhere and that nobody holds is gone.
     """
 
-    def __init__(self) -> None:
-        """Begin with nothing to take back."""
+    def __init__(self, known: Mapping[int, int] | None = None) -> None:
+        """Begin with nothing to take back; `known` are descriptors of programs of ours, by id.
+
+        To get at others by id, and to be told their names, takes CAP_SYS_ADMIN.
+        """
+        self._known = known or {}
         self._steps = ExitStack()
         self._descriptors = ExitStack()
 
@@ -52,8 +57,13 @@ class Takeover:
         """Take back what has just been done by calling `step`."""
         self._steps.callback(step, *arguments)
 
+    def is_ours(self, program_id: int) -> bool:
+        """Return whether a loaded program is ours or the original's. Raise LibbpfError."""
+        return program_id in self._known or is_ours(program_id)
+
     def hold(self, program_id: int) -> int:
         """Return a descriptor of a program that lives as long as the block. Raise LibbpfError."""
-        descriptor = libbpf.prog_get_fd_by_id(program_id)
+        known = self._known.get(program_id)
+        descriptor = libbpf.prog_get_fd_by_id(program_id) if known is None else os.dup(known)
         self._descriptors.callback(os.close, descriptor)
         return descriptor

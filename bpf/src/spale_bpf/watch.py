@@ -11,7 +11,7 @@ from spale_bpf import interface as interfaces
 from spale_bpf.ownership import describe, is_known_as_ours
 from spale_bpf.programs import program_ids
 from spale_core.errors import DataplaneError
-from spale_core.interfaces import Loss, Outcome
+from spale_core.model import Loss, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -73,6 +73,10 @@ class Engine:
         """Return the refusals that were held back, one per reason and second."""
         return self._refused.due(now.monotonic_ns)
 
+    def last_words(self) -> list[Refused]:
+        """Return the refusals that are held back, because this is the end."""
+        return self._refused.flush()
+
     def next_tags(self, now: Moment) -> TagBatch | None:
         """Return the next batch of tags that the monitor lacks, None if it lacks none."""
         wanted = epochs.wanted(now.unix_ms, self._rules.max_skew_s)

@@ -37,7 +37,7 @@ class Event:
 
 @frozen(kw_only=True)
 class Ready(Event):
-    """The daemon enforces and listens; `unbound_until` is set while the replay memory is lost."""
+    """The daemon enforces and listens; `unbound_until`: the memory is lost; `trial_until`: on trial."""
 
     word: ClassVar[str] = "ready"
     level: ClassVar[Level] = Level.NOTICE
@@ -52,6 +52,7 @@ class Ready(Event):
     listener_pid: int
     log_only: bool | None = None
     unbound_until: str | None = None
+    trial_until: str | None = None
 
 
 @frozen(kw_only=True)
@@ -151,13 +152,28 @@ class StoreSays(Event):
 
 @frozen(kw_only=True)
 class Expired(Event):
-    """What a client held for a source has run out."""
+    """What a client held for a source, or was granted by hand (no client), has run out."""
 
     word: ClassVar[str] = "expired"
 
-    client: str
+    client: str | None
     source: Source
     services: tuple[Service, ...]
+
+
+@frozen(kw_only=True)
+class Revoked(Event):
+    """A client lost grants for `services`, and `sessions`; `cause` is revoked, expired or removed."""
+
+    word: ClassVar[str] = "revoked"
+    level: ClassVar[Level] = Level.NOTICE
+    always: ClassVar[bool] = True
+
+    client: str
+    cause: str
+    source: Source
+    services: tuple[Service, ...]
+    sessions: int | None
 
 
 @frozen(kw_only=True)

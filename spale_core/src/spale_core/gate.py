@@ -78,7 +78,7 @@ def check_memory(claim: Claim, lost_unix_ms: int, max_skew_s: int) -> Refused | 
 
 def check_source(claim: Claim, client: ClientSettings) -> Refused | None:
     """Refuse an address that no host has, and one that the client may not knock from."""
-    if not _is_host(claim.source):
+    if not is_host(claim.source):
         return Refused(Reason.BAD_SOURCE, claim.source, claim.client)
     address = claim.source.address
     if client.sources and not any(address in network for network in client.sources):
@@ -95,7 +95,8 @@ def check_services(claim: Claim, client: ClientSettings) -> Refused | None:
     return Refused(Reason.SERVICES, claim.source, claim.client, detail=detail)
 
 
-def _is_host(source: Source) -> bool:
+def is_host(source: Source) -> bool:
+    """Tell whether a packet that is no forgery can come from `source`."""
     address = source.address
     special = address.is_multicast or address.is_loopback or address.is_unspecified
     return not special and address != _BROADCAST

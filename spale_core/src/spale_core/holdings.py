@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 Pair = tuple["Source", "Service"]
 """What one kernel grant is for."""
+
+BY_HAND: Final = ""
+"""Who holds what an administrator has granted; no client's name is empty."""
 
 
 class Holdings:
@@ -47,6 +50,10 @@ class Holdings:
     def pairs_of(self, client: str, source: Source) -> list[Pair]:
         """Return what `client` holds for `source`."""
         return [(source, service) for service in sorted(self._pairs.get(client, {}).get(source, ()))]
+
+    def held_by(self, client: str) -> list[Pair]:
+        """Return every pair that `client` holds."""
+        return [pair for source in self._pairs.get(client, {}) for pair in self.pairs_of(client, source)]
 
     def oldest_source(self, client: str) -> Source:
         """Return the address of `client` whose last use is longest ago; the client must have one."""

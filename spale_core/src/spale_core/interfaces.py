@@ -3,30 +3,35 @@
 
 from __future__ import annotations
 
-import enum
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from spale_core.model import (
         Attachment,
+        Bucket,
         Claim,
         Counter,
         Datagram,
+        Finding,
         Grant,
         Holding,
         KernelTag,
+        Loss,
         Network,
         Reason,
+        Rehearsal,
+        Rehearsed,
         Service,
         Session,
         Source,
         Tag,
+        Tenure,
     )
 
 
@@ -57,28 +62,6 @@ class DataplaneSettings:
     pin_dir: Path | None = None
     pin_maps: bool = False
     say: Callable[[str], None] = field(default=_say_nothing, eq=False, repr=False)
-
-
-class Outcome(enum.Enum):
-    """What became of an attachment that was lost."""
-
-    PUT_BACK = "put back"
-    FAILED = "not put back"
-    RELEASED = "taken off on purpose"
-
-
-@frozen
-class Loss:
-    """An attachment that was not as `attach` had left it; `found` says, in words, what was there instead.
-
-    `note` says why it could not be put back, or what is not as it was. One that was taken off on purpose
-    (``spale detach``) is not looked after any more.
-    """
-
-    interface: str
-    found: str
-    outcome: Outcome
-    note: str = ""
 
 
 class Predecessor(Protocol):
@@ -140,10 +123,19 @@ class Dataplane(Protocol):
         """Say how many sessions each source and service holds; those that are not in `counts` hold none."""
 
     def counters(self) -> Mapping[Reason, Counter]:
-        """Return what was counted, by reason: drops, and sessions that had no room.
+        """Return what was counted, by reason: drops, and sessions without room; those at 0 may be absent."""
 
-        Reasons that never occurred may be absent.
+    def browse_grants(self) -> Iterator[Grant]:
+        """Return the grants in the kernel, read as they are taken, a bounded number at a time.
+
+        What comes or goes meanwhile may be missing or come twice. It goes on when this dataplane is closed.
         """
+
+    def browse_sessions(self) -> Iterator[Session]:
+        """Return the sessions in the kernel in the same way."""
+
+    def buckets(self) -> Iterator[Bucket]:
+        """Return whose knocks the rate limit counts, in the same way."""
 
     def predecessor(self, interfaces: Sequence[str]) -> Predecessor | None:
         """Return what an earlier daemon left on any of `interfaces`, None if nothing that can be read.
@@ -175,11 +167,18 @@ class DataplaneKind:
 
     `detach` removes what this kind has attached to the interfaces of this network namespace (to `interfaces`,
     or to any if that is None), whoever attached it, and returns what it removed.
+
+    The others are optional. `examine` tells `spale doctor` what this kind finds on this host and on these
+    interfaces; it raises nothing and changes nothing there. `rehearse` tells `spale explain`, by programs and
+    maps of its own, what would become of a new connection (or a UDP packet), then, for TCP, of an ACK in each
+    session that is asked about (in a made-up connection, if there is none). It raises DataplaneError.
     """
 
     name: str
     make: Callable[[DataplaneSettings], Dataplane]
     detach: Callable[[Sequence[str] | None], Sequence[Attachment]]
+    examine: Callable[[Sequence[str]], Sequence[Finding]] | None = None
+    rehearse: Callable[[DataplaneSettings, Rehearsal], Sequence[Rehearsed]] | None = None
 
 
 class Authenticator(Protocol):
@@ -259,16 +258,31 @@ class GrantStore(Protocol):
     def live(self) -> Iterable[Holding]:
         """Return every holding."""
 
+    def put_tenure(self, tenure: Tenure) -> None:
+        """Record when a client held a grant, in place of what was recorded for the same three."""
+
+    def delete_tenure(self, client: str, source: Source, service: Service) -> None:
+        """Forget a tenure; one that is not there is no error."""
+
+    def tenures(self) -> Iterable[Tenure]:
+        """Return every tenure; none is left in another boot, in which there are none of their sessions."""
+
+    def put_allowed(self, prefix: Network) -> None:
+        """Record that an administrator lets `prefix` in without a knock; one that is there is no error."""
+
+    def delete_allowed(self, prefix: Network) -> None:
+        """Forget that; one that is not there is no error."""
+
+    def allowed(self) -> Iterable[Network]:
+        """Return every such prefix."""
+
     def close(self) -> None:
         """Write what is not written and close."""
 
 
 @frozen
 class StoreSettings:
-    """What a store must know: its folder and the window in which a datagram's time is good.
-
-    ``say(message)`` tells the administrator in a sentence what is not as it should be.
-    """
+    """Its folder, and how far off a datagram's time may be; ``say(message)`` is as for a dataplane."""
 
     state_dir: Path
     max_skew_s: int = field(default=30)

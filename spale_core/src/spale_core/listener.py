@@ -7,6 +7,7 @@ time is dropped and counted.
 
 from __future__ import annotations
 
+import gc
 import selectors
 import socket
 import traceback
@@ -18,12 +19,14 @@ from typing import TYPE_CHECKING, Final
 
 from spale_core import clock as clocks
 from spale_core import events, ipc, log, privilege
+from spale_core.collector import resting
 from spale_core.config.files import read_trusted
 from spale_core.config.mistakes import BadValueError
 from spale_core.engine import Engine, Rules, Scheme
 from spale_core.errors import ConfigError
 from spale_core.model import Claim, Datagram, Reason, Refused, Source
 from spale_core.plugins import Plugins
+from spale_core.walltimer import WallTimer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +49,10 @@ _PKTINFO6 = Struct("=16sI")
 
 def main(plan: Plan, channel: socket.socket, monitor_pid: int) -> int:
     """Prepare while there are privileges, give them up, and read the network until the monitor is gone."""
-    schemes = _make_schemes(plan)
+    with resting():
+        schemes = _make_schemes(plan)
+    # What was made for each client stays; look-ups must not wait while the collector goes through it.
+    gc.freeze()
     rules = Rules(plan.interfaces, plan.settings.max_skew_s, plan.settings.require_source_binding)
     engine = Engine(schemes, rules, plan.seen)
     loop = _Loop(engine, channel, plan.sockets, clocks.SystemClock())
@@ -95,15 +101,20 @@ class _Loop:
         self._queue: deque[bytes] = deque()
         self._unsent: bytes | None = None
         self._ready = False
+        self._leaving = False
         self._next_tick_ns = 0
         self._selector = selectors.DefaultSelector()
+        # When the wall clock is set, the tags of other epochs are wanted at once.
+        self._timer = WallTimer()
+        self._timer.arm(None)
+        self._selector.register(self._timer, selectors.EVENT_READ)
         channel.settimeout(0)
         self._selector.register(channel, selectors.EVENT_READ)
 
     def run(self) -> None:
-        """Serve until the monitor is gone."""
+        """Serve until the monitor is gone, or wants nothing more and has been told everything."""
         try:
-            while True:
+            while not (self._leaving and self._unsent is None and not self._queue):
                 now = clocks.read(self._clock)
                 if now.monotonic_ns >= self._next_tick_ns:
                     self._tick(now)
@@ -111,19 +122,33 @@ class _Loop:
                 wait_s = max(0, self._next_tick_ns - self._clock.monotonic_ns()) / 1e9
                 for key, mask in self._selector.select(wait_s):
                     self._serve(key, mask)
-        except (BrokenPipeError, ConnectionResetError, EOFError):
+        except (BrokenPipeError, ConnectionResetError):
             return
 
     def _serve(self, key: selectors.SelectorKey, mask: int) -> None:
-        if key.fileobj is not self._channel:
+        if key.fileobj is self._timer:
+            self._timer.clear()
+        elif key.fileobj is not self._channel:
             self._read(key.data)
         elif mask & selectors.EVENT_READ:
-            # The monitor says nothing after the fork: this can only be its end.
-            raise EOFError
+            # The monitor says nothing after the fork: this can only be its end, or that it wants ours.
+            self._leave()
+
+    def _leave(self) -> None:
+        """Read nothing more; what was read, nobody else will see, so it must still be said."""
+        self._leaving = True
+        self._selector.modify(self._channel, selectors.EVENT_WRITE)
+        if self._ready:
+            for udp in self._sockets:
+                self._selector.unregister(udp)
+            for refused in self._engine.last_words():
+                self._put(refused)
+        else:
+            self._unsent = None
 
     def _tick(self, now: Moment) -> None:
         self._next_tick_ns = now.monotonic_ns + ALIVE_INTERVAL_NS
-        if self._ready and len(self._queue) < _QUEUE_LIMIT:
+        if self._ready and not self._leaving and len(self._queue) < _QUEUE_LIMIT:
             self._put(ipc.Alive())
             for refused in self._engine.summaries(now):
                 self._put(refused)
@@ -161,13 +186,17 @@ class _Loop:
             except BlockingIOError:
                 break
             self._unsent = None
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unsent else 0)
-        if self._selector.get_key(self._channel).events != wanted:
+        wanted = selectors.EVENT_WRITE if self._unsent else 0
+        if not self._leaving:
+            wanted |= selectors.EVENT_READ
+        if wanted and self._selector.get_key(self._channel).events != wanted:
             self._selector.modify(self._channel, wanted)
 
     def _next_record(self, now: Moment) -> bytes | None:
         if self._queue:
             return self._queue.popleft()
+        if self._leaving:
+            return None
         batch = self._engine.next_tags(now)
         if batch is not None:
             return ipc.encode(batch)

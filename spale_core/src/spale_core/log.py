@@ -63,7 +63,7 @@ class Log:
         """Write by ``write(level, line)`` what is at least as important as `level`."""
         self._write = write
         self._clock = clock
-        self._level = _LEVELS.get(level, Level.INFO)
+        self.level = level
         self._refused = Throttle(events.merge_refused)
         self.interfaces: Mapping[int, str] = {}
 
@@ -87,7 +87,7 @@ class Log:
             self._emit(event)
 
     def _emit(self, event: Event) -> None:
-        if event.always or event.level <= self._level:
+        if event.always or event.level <= _LEVELS.get(self.level, Level.INFO):
             self._write(event.level, format_event(event, self.interfaces))
 
 

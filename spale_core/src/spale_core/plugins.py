@@ -28,6 +28,8 @@ _OURS = {"tc": "spale-tc", "xdp": "spale-xdp", "hpke": "spale-crypto-hpke"} | di
 )
 """Which distribution of ours would give a plugin that is missing."""
 
+_PIP = f"{sys.executable} -m pip install"
+
 Offer = TypeVar("Offer", DataplaneKind, AuthScheme, StoreKind)
 
 
@@ -160,6 +162,10 @@ def _refuse_unmarked(plugin: InstalledPlugin, module: object, hooks: set[str]) -
 def _missing(name: str, available: Iterable[InstalledPlugin]) -> str:
     """Say what is there and what to do, for the operator who named a plugin that is not installed."""
     there = ", ".join(str(plugin) for plugin in available) or "none"
-    pip = f"{sys.executable} -m pip install"
-    remedy = f"{pip} {_OURS[name]}" if name in _OURS else f"{pip} the distribution that provides it"
-    return f"no plugin {name!r} is installed (installed: {there}); would be right: {remedy}"
+    install = remedy(name) or f"{_PIP} the distribution that provides it"
+    return f"no plugin {name!r} is installed (installed: {there}); would be right: {install}"
+
+
+def remedy(name: str) -> str | None:
+    """Return the command that installs the plugin `name`, None if it is not one of ours."""
+    return f"{_PIP} {_OURS[name]}" if name in _OURS else None

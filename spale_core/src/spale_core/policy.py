@@ -10,10 +10,10 @@ from attrs import evolve
 from spale_core.model import NEVER_NS, Grant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from spale_core.config.settings import ClientSettings
-    from spale_core.model import Claim
+    from spale_core.model import Claim, Service, Source
 
 NEVER_S = -1
 """How the configuration writes a window that never ends."""
@@ -27,16 +27,25 @@ def grants(claim: Claim, client: ClientSettings, now_ns: int) -> tuple[Grant, ..
     The client's own wish only narrows (spec.md, "Configuration").
     """
     idle_s, grace_s = windows_s(client.idle_s, client.grace_s, claim.idle_s)
+    services = sorted(claim.services or client.services)
+    return from_now(claim.source, services, (idle_s, grace_s, client.max_s), now_ns)
+
+
+def from_now(
+    source: Source, services: Iterable[Service], windows_s: tuple[int, int, int], now_ns: int
+) -> tuple[Grant, ...]:
+    """Return a grant for each of `services` from `now_ns` on, with idle, grace and max in seconds."""
+    idle_s, grace_s, max_s = windows_s
     return tuple(
         Grant(
-            source=claim.source,
+            source=source,
             service=service,
             last_ns=now_ns,
             idle_ns=_window_ns(idle_s),
             grace_ns=_window_ns(grace_s),
-            end_ns=NEVER_NS if client.max_s == NEVER_S else now_ns + client.max_s * _NS_PER_S,
+            end_ns=NEVER_NS if max_s == NEVER_S else now_ns + max_s * _NS_PER_S,
         )
-        for service in sorted(claim.services or client.services)
+        for service in services
     )
 
 
@@ -98,6 +107,12 @@ def extended(share: Grant, installed: Grant) -> Grant:
     if (same and share.last_ns < installed.last_ns < share.end_ns) or touched(share, installed.last_ns):
         return evolve(share, last_ns=installed.last_ns)
     return share
+
+
+def slept(grant: Grant, slept_ns: int) -> Grant:
+    """Return `grant` as if its last use were `slept_ns` longer ago, and its end so much nearer."""
+    end_ns = NEVER_NS if grant.end_ns == NEVER_NS else grant.end_ns - slept_ns
+    return evolve(grant, last_ns=grant.last_ns - slept_ns, end_ns=end_ns)
 
 
 def _until_ns(share: Grant, window_ns: int) -> int:

@@ -7,9 +7,10 @@ or RST. So a sweep compares what the program has with the connections that the h
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from spale_core.model import NEVER_NS, Session, SessionState
 
@@ -68,6 +69,10 @@ class Sessions:
         self._session_ns = session_ns
         self._had: dict[Connection, int] = {}
 
+    def follow(self, before: Sessions) -> None:
+        """Remember which sessions the host has had by the sweeps of an earlier configuration."""
+        self._had = dict(before._had)
+
     def sweep(self, view: View) -> Orders:
         """Judge the sessions of `view`."""
         ended: list[Session] = []
@@ -91,6 +96,24 @@ class Sessions:
             renewed = self._renew(thinned, view.now_ns) if pair in view.live else thinned
             changes += [(before, after) for before, after in renewed if after is not before]
         return Orders(changes, ended, {pair: len(held) for pair, held in staying.items()})
+
+    def slept(self, view: View, slept_ns: int) -> Orders:
+        """Let every session of `view` have been silent for `slept_ns` more.
+
+        One from before this boot cannot be written; what is over by now ends at once, so that it need not be.
+        """
+        ended: list[Session] = []
+        changes: list[Change] = []
+        counts: Counter[Pair] = Counter()
+        for session in view.sessions:
+            # A last packet has no sign in the kernel.
+            aged = evolve(session, last_ns=max(0, session.last_ns - slept_ns))
+            if self._is_over(evolve(session, last_ns=session.last_ns - slept_ns), view):
+                ended.append(session)
+                continue
+            changes.append((session, aged))
+            counts[session.source, session.service] += 1
+        return Orders(changes, ended, counts)
 
     def _was_there(self, connection: Connection, session: Session) -> bool:
         """Tell whether the host has had `connection` since its SYN; what was adopted came from there."""

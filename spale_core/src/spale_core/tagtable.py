@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import define, field
+
 from spale_core import epochs
 from spale_core.ipc import IpcError
 
@@ -19,6 +21,26 @@ _STEP_NS = 250_000_000
 """A wall clock that moved this much against CLOCK_MONOTONIC was stepped."""
 
 
+@define
+class _Epoch:
+    """The tags of an epoch, and what they are in the kernel's time."""
+
+    tags: list[Tag]
+    _offset_ns: int | None = None
+    _in_kernel: list[KernelTag] = field(factory=list)
+
+    def at(self, offset_ns: int, max_skew_s: int) -> list[KernelTag]:
+        """Return what they are where the wall clock is so far ahead.
+
+        A clock that is slewed, by 0.5 ms per second at most, moves nothing: that would be every tag, every
+        half minute.
+        """
+        if self._offset_ns is None or abs(offset_ns - self._offset_ns) > _STEP_NS:
+            self._offset_ns = offset_ns
+            self._in_kernel = [epochs.kernel_tag(tag, offset_ns, max_skew_s) for tag in self.tags]
+        return self._in_kernel
+
+
 class TagTable:
     """Collects batches into whole epochs and turns those into kernel tags."""
 
@@ -28,7 +50,7 @@ class TagTable:
         self._server_keys = server_keys
         self._max_skew_s = max_skew_s
         self._open: tuple[int, dict[tuple[int, int], Tag]] | None = None
-        self._epochs: dict[int, list[Tag]] = {}
+        self._epochs: dict[int, _Epoch] = {}
         self._offset_ns: int | None = None
         self._changed = False
 
@@ -58,15 +80,16 @@ class TagTable:
     def kernel_tags(self, now: Moment) -> list[KernelTag]:
         """Return the tags as the kernel must have them now; `is_stale` is then False until something changes.
 
-        Of two clients' equal tags the first is kept: one map entry cannot hold two mac keys (one in 2^64).
+        They are the very same objects as before where nothing has changed. Of two clients' equal tags the
+        first is kept: one map entry cannot hold two mac keys (one in 2^64).
         """
         self._offset_ns = epochs.wall_offset_ns(now)
         self._changed = False
         self._prune(now)
         unique: dict[bytes, KernelTag] = {}
-        for tags in self._epochs.values():
-            for tag in tags:
-                unique.setdefault(tag.tag, epochs.kernel_tag(tag, self._offset_ns, self._max_skew_s))
+        for epoch in self._epochs.values():
+            for tag in epoch.at(self._offset_ns, self._max_skew_s):
+                unique.setdefault(tag.tag, tag)
         return list(unique.values())
 
     def _check(self, tag: Tag, known: dict[tuple[int, int], Tag]) -> None:
@@ -78,9 +101,9 @@ class TagTable:
     def _complete(self, epoch: int, tags: list[Tag], now: Moment) -> None:
         wanted = epochs.wanted(now.unix_ms, self._max_skew_s)
         # The clock may have been stepped since the listener looked at it: such an epoch is no crime.
-        if epoch not in wanted or self._epochs.get(epoch) == tags:
+        if epoch not in wanted or (epoch in self._epochs and self._epochs[epoch].tags == tags):
             return
-        self._epochs[epoch] = tags
+        self._epochs[epoch] = _Epoch(tags)
         self._changed = True
 
     def _prune(self, now: Moment) -> None:

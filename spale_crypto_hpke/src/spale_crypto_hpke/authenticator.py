@@ -13,7 +13,7 @@ from spale_core.errors import DataError
 from spale_core.model import Claim, Reason, Tag
 from spale_core.siphash import siphash24
 from spale_crypto_hpke import wire
-from spale_crypto_hpke.keys import check_public
+from spale_crypto_hpke.keys import agree, check_form
 from spale_crypto_hpke.suite import Context, HpkeError, KeyPair, auth_decap
 
 if TYPE_CHECKING:
@@ -38,8 +38,11 @@ class _Peer:
 
     @classmethod
     def make(cls, client: int, pk_s: bytes, server_key: int, recipient: KeyPair) -> _Peer:
-        """Compute the halves; `pk_s` has been checked."""
-        static = recipient.dh(pk_s)
+        """Compute the halves; raise DataError if `pk_s`, of a form that was checked, is a low-order point."""
+        try:
+            static = agree(recipient, pk_s)
+        except DataError as error:
+            raise DataError(f"client key {client + 1}: {error}") from error
         tag_key = wire.derive_tag_key(static, recipient.public, pk_s)
         return cls(client, server_key, recipient, pk_s, static, tag_key)
 
@@ -149,12 +152,15 @@ def _check_server_keys(server_keys: Sequence[KeyPair]) -> None:
 
 
 def _check_clients(clients: Sequence[bytes], server_keys: Sequence[KeyPair]) -> None:
-    """Raise DataError with the place, counted from 1, of a client key that must not be used."""
+    """Raise DataError with the place, counted from 1, of a client key that must not be used.
+
+    Whether it is a low-order point shows when its half of the agreement is computed: that takes long enough.
+    """
     servers = {pair.public for pair in server_keys}
     places: dict[bytes, int] = {}
     for place, public in enumerate(clients, start=1):
         try:
-            check_public(public)
+            check_form(public)
         except DataError as error:
             raise DataError(f"client key {place}: {error}") from error
         if public in servers:

@@ -62,22 +62,32 @@ def write_public(public: bytes) -> bytes:
 
 
 def check_public(public: bytes) -> None:
-    """Raise DataError for 32 bytes that are no public key to use: non-canonical, or a low-order point.
+    """Raise DataError for 32 bytes that are no public key to use: non-canonical, or a low-order point."""
+    check_form(public)
+    agree(KeyPair.from_raw(bytes(KEY_LENGTH)), public)
+
+
+def agree(private: KeyPair, public: bytes) -> bytes:
+    """Return the two keys' X25519; raise DataError for a low-order point.
 
     Every X25519 scalar is a multiple of 8, so any one of them sends exactly the low-order points to zero.
     """
+    try:
+        return private.dh(public)
+    except ValidationError as error:
+        raise DataError(
+            "the public key is a low-order point; anybody could compute what is sealed"
+        ) from error
+
+
+def check_form(public: bytes) -> None:
+    """Raise DataError for bytes that are not the one form of a public key: 32 of them, canonical."""
     if len(public) != KEY_LENGTH:
         raise DataError(f"a public key has {KEY_LENGTH} bytes, not {len(public)}")
     if int.from_bytes(public, "little") >= _PRIME:
         raise DataError(
             "the public key is not in canonical form (2^255 - 19 or more, or the highest bit set)"
         )
-    try:
-        KeyPair.from_raw(bytes(KEY_LENGTH)).dh(public)
-    except ValidationError as error:
-        raise DataError(
-            "the public key is a low-order point; anybody could compute what is sealed"
-        ) from error
 
 
 def _blocks(pem: bytes) -> list[tuple[str, bytes]]:

@@ -39,6 +39,11 @@ class TcHook:
         """Return the programs that it may hang there."""
         return self._ethernet.ids | self._layer3.ids
 
+    @property
+    def programs(self) -> dict[int, int]:
+        """Return their descriptors, by id."""
+        return self._ethernet.fds | self._layer3.fds
+
     def attach(self, interface: Interface, takeover: Takeover) -> Attachment:
         """Hang the right program there, before all others where that can be had. Raise DataplaneError."""
         fd = self._program(interface).first_fd

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from spale_bpf import libbpf
 from spale_bpf.filters import EGRESS, INGRESS, Filter, all_filters, has_filters
-from spale_bpf.ownership import describe, is_ours
+from spale_bpf.ownership import describe
 from spale_bpf.watch import NOTHING, Finding
 from spale_core.errors import DataplaneError
 
@@ -38,7 +38,7 @@ def attach(fd: int, interface: Interface, takeover: Takeover) -> bool:
         _attach_at(PLACE, fd, interface)
         takeover.undo_by(libbpf.tc_detach, interface.index, PLACE)
         return False
-    if not is_ours(here.program_id):
+    if not takeover.is_ours(here.program_id):
         raise DataplaneError(
             f"{interface.name}: our place among the TC filters is somebody else's: {_describe(here)};"
             f" remove that first (tc filter show dev {interface.name} ingress)",

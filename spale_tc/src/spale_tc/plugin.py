@@ -1,14 +1,34 @@
 # SPDX-License-Identifier: MIT
-"""Offers the dataplane ``tc``."""
+"""Offers the dataplane ``tc``. What no daemon needs is imported when a command asks for it."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from spale_core.hookspecs import hookimpl
 from spale_core.interfaces import DataplaneKind
 from spale_tc.attach import detach, make
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spale_core.interfaces import DataplaneSettings
+    from spale_core.model import Finding, Rehearsal, Rehearsed
+
+
+def _examine(names: Sequence[str]) -> list[Finding]:
+    from spale_tc.examine import examine  # noqa: PLC0415 - see above
+
+    return examine(names)
+
+
+def _rehearse(settings: DataplaneSettings, rehearsal: Rehearsal) -> list[Rehearsed]:
+    from spale_tc.rehearse import rehearse  # noqa: PLC0415 - see above
+
+    return rehearse(settings, rehearsal)
+
 
 @hookimpl
 def spale_register_dataplanes() -> tuple[DataplaneKind, ...]:
     """Offer enforcement at TC ingress."""
-    return (DataplaneKind("tc", make, detach),)
+    return (DataplaneKind("tc", make, detach, _examine, _rehearse),)

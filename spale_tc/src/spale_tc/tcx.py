@@ -7,7 +7,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from spale_bpf import libbpf
-from spale_bpf.ownership import describe, is_ours
+from spale_bpf.ownership import describe
 from spale_bpf.watch import NOTHING, Finding
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def attach(fd: int, interface: Interface, takeover: Takeover) -> bool:
     Raise LibbpfError.
     """
     chain = libbpf.prog_query(interface.index)
-    if chain and is_ours(chain[0]):
+    if chain and takeover.is_ours(chain[0]):
         first = takeover.hold(chain[0])
         libbpf.prog_attach(fd, interface.index, replace_fd=first)
         takeover.undo_by(libbpf.prog_attach, first, interface.index, fd)

@@ -24,6 +24,11 @@ class Twins:
         """Return the ids of what is loaded."""
         return frozenset(self._fds)
 
+    @property
+    def fds(self) -> dict[int, int]:
+        """Return the descriptors of what is loaded, by id."""
+        return dict(self._fds)
+
     def fd(self, program_id: int) -> int:
         """Return the descriptor of the one with this id."""
         return self._fds[program_id]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from spale_bpf import libbpf
 from spale_bpf.dataplane import BpfDataplane, open_object
 from spale_bpf.interface import ARPHRD_ETHER
-from spale_bpf.ownership import describe, is_ours
+from spale_bpf.ownership import describe
 from spale_bpf.programs import find_xdp
 from spale_bpf.refusals import by_link
 from spale_bpf.removal import XDP_FLAGS, XDP_REPLACE_SINCE, from_xdp, remove_ours
@@ -50,7 +50,8 @@ class XdpHook:
         self._fd = fd
         self._mode = mode
         self._kernel = kernel
-        self.program_ids = frozenset({libbpf.prog_info(fd).id})
+        self.programs = {libbpf.prog_info(fd).id: fd}
+        self.program_ids = frozenset(self.programs)
 
     def attach(self, interface: Interface, takeover: Takeover) -> Attachment:
         """Hang our program there, or replace ours in the mode that it has.
@@ -59,8 +60,8 @@ class XdpHook:
         """
         if interface.hardware_type != ARPHRD_ETHER:
             raise DataplaneError(f"{interface.name} is no Ethernet device, which XDP needs: use tc")
-        _refuse(interface, lambda program_id: not is_ours(program_id))
-        ours = find_xdp(interface, is_ours)
+        _refuse(interface, lambda program_id: not takeover.is_ours(program_id))
+        ours = find_xdp(interface, takeover.is_ours)
         if ours is None:
             return self._attach_new(interface, takeover)
         return self._replace(interface, ours, takeover)
@@ -157,9 +158,11 @@ def detach(names: Sequence[str] | None) -> list[Attachment]:
 def _refuse(interface: Interface, foreign: Callable[[int], bool]) -> None:
     """Raise DataplaneError, with the remedy, if the device has a `foreign` program."""
     programs = libbpf.xdp_query(interface.index)
-    for program_id in (programs.native, programs.generic, programs.offloaded):
+    found = {"xdpdrv": programs.native, "xdpgeneric": programs.generic, "xdpoffload": programs.offloaded}
+    for mode, program_id in found.items():
         if program_id and foreign(program_id):
-            take_off = f"take it off (ip link set dev {interface.name} xdp off)"
+            # A bare `xdp off` leaves a generic program where the driver knows native ones.
+            take_off = f"take it off (ip link set dev {interface.name} {mode} off)"
             raise DataplaneError(
                 f"{interface.name} has the XDP program {describe(program_id)}, which is not ours;"
                 f" {by_link(program_id) or take_off}, or use tc",

@@ -76,6 +76,36 @@ def test_a_state_folder_that_others_may_write(lab):
         )
 
 
+def test_a_socket(lab):
+    """Its folder may be missing, but nobody else may write it; with a name it has the name, too."""
+    settings = lab.load(f"SOCKET={lab.folder}/run/spale.sock", options={"NAME": "office"})
+    assert settings.own(settings.socket) == lab.folder / "run" / "spale.sock-office"
+    (lab.folder / "open").mkdir()
+    (lab.folder / "open").chmod(0o777)
+    (found,) = lab.mistakes(f"SOCKET={lab.folder}/open/spale.sock")
+    assert found.endswith("SOCKET: LAB/open may be written by others (mode 0777); chmod go-w LAB/open")
+    (lab.folder / "file").touch()
+    (found,) = lab.mistakes(f"SOCKET={lab.folder}/file")
+    assert found.endswith("SOCKET: LAB/file is there and is no socket; name another path")
+    (found,) = lab.mistakes(f"SOCKET=/run/{'x' * 103}")
+    assert found.endswith("has 108 bytes, too many for a socket; write at most 107")
+    assert lab.load(f"SOCKET=/run/{'x' * 102}")
+    (found,) = lab.mistakes(f"SOCKET=/run/{'x' * 102}", options={"NAME": "a"})
+    assert "has 109 bytes" in found
+
+
+def test_a_group_of_readers(lab):
+    """It must be there."""
+    assert lab.load("SOCKET_GROUP=users").socket_group == "users"
+    (found,) = lab.mistakes("SOCKET_GROUP=no-such-group")
+    assert found == (
+        "LAB/spale.conf:7: SOCKET_GROUP: 'no-such-group' is no group of this host; "
+        "`groupadd --system no-such-group` makes it one"
+    )
+    (found,) = lab.mistakes("SOCKET_GROUP=users:adm")
+    assert "names no group" in found
+
+
 class Host:
     """A made-up /proc/sys/net and /sys/class/net."""
 

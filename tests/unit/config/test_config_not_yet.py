@@ -12,8 +12,6 @@ NOT_YET = {
     "AUTH=hpke,hpke-v1": "hpke-v1",
     "ADMIN_AUTH=hpke-v1": "hpke-v1",
     "WAIT_INTERFACE=1": "1",
-    "SOCKET=/run/spale/spale.sock": "any value",
-    "SOCKET_GROUP=adm": "any value",
     "LOG_USE_SYSLOG=1": "1",
 }
 
@@ -48,7 +46,7 @@ def test_what_asks_for_nothing_new_is_fine(lab, line):
     lab.load(line)
 
 
-@pytest.mark.parametrize(("key", "option"), [("TRIAL", "--trial"), ("SOCKET", "--socket")])
+@pytest.mark.parametrize(("key", "option"), [("TRIAL", "--trial")])
 def test_options_that_are_not_yet(lab, key, option):
     """An option is called by its name."""
     (found,) = lab.mistakes(options={key: "5"})

@@ -23,6 +23,7 @@ from spale_bpf.libbpf.attach import (
     xdp_detach,
     xdp_query,
 )
+from spale_bpf.libbpf.batches import map_delete_all, map_update_all
 from spale_bpf.libbpf.elements import (
     BPF_ANY,
     BPF_EXIST,
@@ -37,17 +38,21 @@ from spale_bpf.libbpf.elements import (
 )
 from spale_bpf.libbpf.links import links_of
 from spale_bpf.libbpf.mapinfo import MapInfo, map_get_fd_by_id, map_info
-from spale_bpf.libbpf.native import LibbpfError, bump_memlock, kernel_version
+from spale_bpf.libbpf.native import LibbpfError, bump_memlock, kernel_version, library_version
 from spale_bpf.libbpf.object import Object
 from spale_bpf.libbpf.pinning import get_pinned, is_bpffs, mount_bpffs, pin
-from spale_bpf.libbpf.program import (
+from spale_bpf.libbpf.probes import (
     XDP_HAS_FRAGS,
+    coarse_clock_supported,
+    load_xdp_pass,
+    xdp_frags_supported,
+)
+from spale_bpf.libbpf.program import (
     ProgramInfo,
     RunResult,
     prog_get_fd_by_id,
     prog_info,
     prog_test_run,
-    xdp_frags_supported,
 )
 
 __all__ = [
@@ -66,11 +71,15 @@ __all__ = [
     "RunResult",
     "XdpPrograms",
     "bump_memlock",
+    "coarse_clock_supported",
     "get_pinned",
     "is_bpffs",
     "kernel_version",
+    "library_version",
     "links_of",
+    "load_xdp_pass",
     "map_delete",
+    "map_delete_all",
     "map_get_fd_by_id",
     "map_info",
     "map_items",
@@ -79,6 +88,7 @@ __all__ = [
     "map_lookup_percpu",
     "map_take",
     "map_update",
+    "map_update_all",
     "mount_bpffs",
     "pin",
     "prog_attach",

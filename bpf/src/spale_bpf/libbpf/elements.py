@@ -24,7 +24,7 @@ _BATCH = 4096
 _ENOTSUPP = 524
 """The kernel-internal errno with which map types that lack an operation answer."""
 
-_NO_SUCH_OPERATION = (errno.EINVAL, errno.EOPNOTSUPP, _ENOTSUPP)
+NO_SUCH_OPERATION = (errno.EINVAL, errno.EOPNOTSUPP, _ENOTSUPP)
 
 
 def map_lookup(fd: int, key: bytes, value_size: int) -> bytes | None:
@@ -75,7 +75,7 @@ def map_take(fd: int, key: bytes, value_size: int) -> bytes | None:
     except LibbpfError as error:
         if error.number == errno.ENOENT:
             return None
-        if error.number not in _NO_SUCH_OPERATION:
+        if error.number not in NO_SUCH_OPERATION:
             raise
         found = map_lookup(fd, key, value_size)
         return found if map_delete(fd, key) else None
@@ -101,15 +101,17 @@ def map_keys(fd: int, key_size: int) -> Iterator[bytes]:
         yield key
 
 
-def map_items(fd: int, key_size: int, value_size: int) -> Iterator[tuple[bytes, bytes]]:
-    """Walk keys and values, thousands per system call where the kernel can (5.6).
+def map_items(
+    fd: int, key_size: int, value_size: int, *, at_once: int = _BATCH
+) -> Iterator[tuple[bytes, bytes]]:
+    """Walk keys and values, `at_once` per system call where the kernel can (5.6).
 
     Entries that come or go meanwhile may be missing or come twice. Raise LibbpfError.
     """
     try:
-        yield from _batches(fd, key_size, value_size)
+        yield from _batches(fd, key_size, value_size, at_once)
     except LibbpfError as error:
-        if error.number not in _NO_SUCH_OPERATION:
+        if error.number not in NO_SUCH_OPERATION:
             raise
         for key in map_keys(fd, key_size):
             value = map_lookup(fd, key, value_size)
@@ -117,14 +119,14 @@ def map_items(fd: int, key_size: int, value_size: int) -> Iterator[tuple[bytes, 
                 yield key, value
 
 
-def _batches(fd: int, key_size: int, value_size: int) -> Iterator[tuple[bytes, bytes]]:
-    keys = ctypes.create_string_buffer(key_size * _BATCH)
-    values = ctypes.create_string_buffer(value_size * _BATCH)
+def _batches(fd: int, key_size: int, value_size: int, at_once: int) -> Iterator[tuple[bytes, bytes]]:
+    keys = ctypes.create_string_buffer(key_size * at_once)
+    values = ctypes.create_string_buffer(value_size * at_once)
     position = ctypes.create_string_buffer(max(key_size, ctypes.sizeof(c_uint32)))
     start: ctypes.Array[ctypes.c_char] | None = None
     last = False
     while not last:
-        count = c_uint32(_BATCH)
+        count = c_uint32(at_once)
         try:
             call(
                 "walk through a map",

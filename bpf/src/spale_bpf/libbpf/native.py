@@ -32,6 +32,7 @@ _Id = POINTER(c_uint32)
 _PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "libbpf_strerror": (c_int, (c_int, c_char_p, c_size_t)),
     "libbpf_num_possible_cpus": (c_int, ()),
+    "libbpf_version_string": (c_char_p, ()),
     "bpf_object__open_mem": (c_void_p, (c_void_p, c_size_t, c_void_p)),
     "bpf_object__load": (c_int, (c_void_p,)),
     "bpf_object__close": (None, (c_void_p,)),
@@ -55,6 +56,8 @@ _PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "bpf_map_lookup_and_delete_elem": (c_int, (c_int, c_void_p, c_void_p)),
     "bpf_map_get_next_key": (c_int, (c_int, c_void_p, c_void_p)),
     "bpf_map_lookup_batch": (c_int, (c_int, c_void_p, c_void_p, c_void_p, c_void_p, _Id, c_void_p)),
+    "bpf_map_update_batch": (c_int, (c_int, c_void_p, c_void_p, _Id, c_void_p)),
+    "bpf_map_delete_batch": (c_int, (c_int, c_void_p, _Id, c_void_p)),
     "bpf_prog_test_run_opts": (c_int, (c_int, c_void_p)),
     "bpf_prog_get_fd_by_id": (c_int, (c_uint32,)),
     "bpf_map_get_fd_by_id": (c_int, (c_uint32,)),
@@ -186,6 +189,12 @@ def call(what: str, function: str, *arguments: object) -> int:
     if result < 0:
         raise LibbpfError(what, -result, chatter().take())
     return result
+
+
+def library_version() -> str:
+    """Return the version of the library that is used, such as 1.1. Raise DataplaneError if there is none."""
+    version: bytes = library().libbpf_version_string()
+    return version.decode(errors="replace").removeprefix("v")
 
 
 def kernel_version() -> tuple[int, int]:

@@ -75,6 +75,11 @@ class Object:
             raise LibbpfError(f"{name}: not a usable BPF object", ctypes.get_errno(), chatter().take())
         return cls(handle, name, log)
 
+    @property
+    def name(self) -> str:
+        """Return what errors call it."""
+        return self._name
+
     def __enter__(self) -> Self:
         """Return the object itself."""
         return self

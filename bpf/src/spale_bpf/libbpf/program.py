@@ -4,21 +4,14 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from ctypes import c_char, c_char_p, c_int, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
 from typing import NamedTuple
 
-from spale_bpf.libbpf.native import LibbpfError, call
+from spale_bpf.libbpf.native import call
 
-XDP_HAS_FRAGS = 1 << 5
-"""BPF_F_XDP_HAS_FRAGS (Linux 5.18): the program copes with frames of several buffers."""
-
-_PROG_TYPE_XDP = 6
 _NAME_LENGTH = 16
 _MAP_IDS_MAX = 64
 _DATA_OUT_EXTRA = 256
-_XDP_PASS = bytes.fromhex("b700000002000000 9500000000000000")
-"""r0 = 2; exit: the smallest XDP program."""
 
 
 class _TestRunOpts(ctypes.Structure):
@@ -40,18 +33,6 @@ class _TestRunOpts(ctypes.Structure):
         ("flags", c_uint32),
         ("cpu", c_uint32),
         ("batch_size", c_uint32),
-    )
-
-
-class _LoadOpts(ctypes.Structure):
-    """The beginning of `struct bpf_prog_load_opts`, up to what is used here."""
-
-    _fields_ = (
-        ("sz", c_size_t),
-        ("attempts", c_int),
-        ("expected_attach_type", c_int),
-        ("prog_btf_fd", c_uint32),
-        ("prog_flags", c_uint32),
     )
 
 
@@ -129,24 +110,3 @@ def prog_info(fd: int) -> ProgramInfo:
         name=info.name.decode(errors="replace"),
         map_ids=tuple(ids[: info.nr_map_ids]),
     )
-
-
-def xdp_frags_supported() -> bool:
-    """Return whether this kernel loads XDP programs with the flag `XDP_HAS_FRAGS`."""
-    options = _LoadOpts(sz=ctypes.sizeof(_LoadOpts), prog_flags=XDP_HAS_FRAGS)
-    instructions = len(_XDP_PASS) // 8
-    try:
-        fd = call(
-            "probe for XDP fragments",
-            "bpf_prog_load",
-            _PROG_TYPE_XDP,
-            b"spale_probe",
-            b"GPL",
-            _XDP_PASS,
-            instructions,
-            ctypes.byref(options),
-        )
-    except LibbpfError:
-        return False
-    os.close(fd)
-    return True

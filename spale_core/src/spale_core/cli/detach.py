@@ -24,7 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "detach",
         help="open the ports: remove what is attached",
         description="Remove spale's programs from the interfaces of this network namespace, whoever attached"
-        " them. The ports that they protected are open after that.",
+        " them. The ports that they protected are open after that; a daemon with nothing left to guard ends.",
     )
     parser.add_argument(
         "-i",
@@ -37,7 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Detach, print one line for each program removed, and return 0, also if there was none.
+    """Detach, print a line for each program removed and what follows, and return 0, also if there was none.
 
     Raise PermissionDeniedError without root, DataplaneError if the kernel refuses, PluginError if no enforcer
     is installed.
@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     if not removed:
         where = ", ".join(args.interface) if args.interface else "any interface"
         sys.stdout.write(f"nothing of ours was attached to {where} in this network namespace\n")
+    else:
+        sys.stdout.write("a daemon that has nothing left to guard ends within ten seconds\n")
     return 0
 
 

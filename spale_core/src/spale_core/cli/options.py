@@ -73,11 +73,16 @@ def given_options(arguments: argparse.Namespace) -> dict[str, str]:
     return given
 
 
-def load_settings(arguments: argparse.Namespace) -> Settings:
-    """Return what options, environment and file say together; raise ConfigError with every mistake."""
+def read_settings(arguments: argparse.Namespace) -> Settings:
+    """Return what options, environment and file say together; raise ConfigError, a line for each mistake."""
     path = None if arguments.config is None else Path(arguments.config)
+    return config.load(given_options(arguments), os.environ, path)
+
+
+def load_settings(arguments: argparse.Namespace) -> Settings:
+    """Return the same; raise ConfigError that says how many mistakes there are, too."""
     try:
-        return config.load(given_options(arguments), os.environ, path)
+        return read_settings(arguments)
     except ConfigError as error:
         mistakes = str(error).count("\n") + 1
         noun = "mistake" if mistakes == 1 else "mistakes"

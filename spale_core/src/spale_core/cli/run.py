@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spale_core.cli.options import add_configuration_options, load_settings
+from spale_core.cli.options import add_configuration_options, load_settings, read_settings
 
 if TYPE_CHECKING:
     import argparse
@@ -29,4 +29,4 @@ def run(arguments: argparse.Namespace) -> int:
     # Imported late: --help and a mistake in the configuration need no daemon.
     from spale_core import monitor  # noqa: PLC0415 - see above
 
-    return monitor.run(settings)
+    return monitor.run(settings, lambda: read_settings(arguments))

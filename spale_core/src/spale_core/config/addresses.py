@@ -42,7 +42,8 @@ ADDRESS4 = Kind(_read_address4)
 ADDRESS6 = Kind(_read_address6)
 
 
-def _read_prefix(text: str) -> Network:
+def read_prefix(text: str) -> Network:
+    """Return one address or prefix of an allowlist; raise BadValueError."""
     if not _PREFIX.fullmatch(text):
         raise BadValueError(
             f"{quoted(text)} is no address or prefix; write 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32"
@@ -73,7 +74,7 @@ def _refuse_mapped(text: str, prefix: IPv6Network) -> None:
 def _read_prefixes(text: str) -> tuple[Network, ...]:
     if not text.strip():
         return ()
-    found = tuple(_read_prefix(item) for item in items(text))
+    found = tuple(read_prefix(item) for item in items(text))
     refuse_repeated(found)
     return found
 

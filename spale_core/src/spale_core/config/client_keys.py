@@ -12,18 +12,14 @@ from spale_core.config.keys import CLIENT_DEFINITIONS, by_key
 from spale_core.config.mistakes import quoted
 from spale_core.config.ports import format_services
 from spale_core.config.reader import FILE
-from spale_core.config.settings import ClientSettings
+from spale_core.config.settings import MAX_SERVICES, ClientSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from spale_core.config.clients import Found
-    from spale_core.config.definitions import ClientDefinition
     from spale_core.config.draft import Draft
     from spale_core.config.reader import Entry
-
-MAX_SERVICES = 256
-"""The most services that one client may have: a knock writes that many grants at once, or none."""
 
 _SUFFIXES = {each.suffix: each for each in CLIENT_DEFINITIONS}
 _MAX_COMPARED = 1000  # comparing words is slow, and a typing error needs no more
@@ -38,6 +34,7 @@ class ClientKeys:
         self._names = None if found is None else {prefix_of(each.name) for each in found}
         self._given: dict[tuple[str, str], Given] = {}
         self._bad: set[tuple[str, str]] = set()
+        self._owners: set[str] = set()
 
     def take(self, entries: Iterable[Entry]) -> None:
         """Read the entries that the global keys left over; record the unknown ones."""
@@ -63,6 +60,7 @@ class ClientKeys:
         return None
 
     def _read(self, split: tuple[str, str], entry: Entry) -> None:
+        self._owners.add(split[0])
         value = read_value(_SUFFIXES[split[1]], entry, self._draft.mistakes)
         if value is None:
             self._bad.add(split)
@@ -86,16 +84,27 @@ class ClientKeys:
                 stem = key.removesuffix(f"_{suffix}")
                 yield from (f"{name}_{suffix}" for name in get_close_matches(stem, names[:_MAX_COMPARED], 1))
 
-    def value(self, name: str, definition: ClientDefinition) -> Any:  # noqa: ANN401 - each key has its own type
-        """Return what holds for the client `name`; None after a mistake."""
-        split = (prefix_of(name), definition.suffix)
-        if split in self._given:
-            return self._given[split].value
-        if split in self._bad:
-            return None
-        return (
-            definition.default if definition.falls_back is None else self._draft.value(definition.falls_back)
-        )
+    def has_own(self, name: str) -> bool:
+        """Tell whether any key of the file is for the client `name` alone."""
+        return prefix_of(name) in self._owners
+
+    def usual(self) -> dict[str, Any]:
+        """Return what holds for a client without such keys, by field; None after a mistake."""
+        return {
+            each.field: each.default if each.falls_back is None else self._draft.value(each.falls_back)
+            for each in CLIENT_DEFINITIONS
+        }
+
+    def own(self, name: str) -> dict[str, Any]:
+        """Return what holds for the client `name` instead; None after a mistake."""
+        values: dict[str, Any] = {}
+        for each in CLIENT_DEFINITIONS:
+            split = (prefix_of(name), each.suffix)
+            if split in self._given:
+                values[each.field] = self._given[split].value
+            elif split in self._bad:
+                values[each.field] = None
+        return values
 
     def label(self, name: str, suffix: str) -> str | None:
         """Return where the client's key was written, None if it was not."""
@@ -105,19 +114,39 @@ class ClientKeys:
 
 def client_settings(draft: Draft, keys: ClientKeys, found: Iterable[Found]) -> tuple[ClientSettings, ...]:
     """Return the settings of every client; record what cannot be. After a mistake values may be missing."""
+    usual = keys.usual()
     clients = tuple(
         ClientSettings(
             name=each.name,
             public_key=each.public_key,
-            **{definition.field: keys.value(each.name, definition) for definition in CLIENT_DEFINITIONS},
+            **(usual | keys.own(each.name) if keys.has_own(each.name) else usual),
         )
         for each in found
         if each.public_key is not None
     )
+    is_good = _is_good(draft, usual)
     for client in clients:
-        _judge_services(draft, keys, client)
-        _judge_scheme(draft, keys, client)
+        # Of ten thousand clients most have no keys of their own: what is good for one of these is for all.
+        if not is_good or keys.has_own(client.name):
+            _judge_services(draft, keys, client)
+            _judge_scheme(draft, keys, client)
     return clients
+
+
+def _is_good(draft: Draft, usual: Mapping[str, Any]) -> bool:
+    """Tell whether nobody who has the `usual` values needs a word about them."""
+    services, schemes = usual["services"], draft.value("AUTH")
+    if services is None or schemes is None:
+        return False
+    return usual["auth"] in schemes and len(services) <= _limit(draft)[0]
+
+
+def _limit(draft: Draft) -> tuple[int, str]:
+    """Return how many services a client may have, and words for why."""
+    return min(
+        (MAX_SERVICES, "a client may have"),
+        (draft.value("MAX_GRANTS") or MAX_SERVICES, "MAX_GRANTS has room for"),
+    )
 
 
 def _judge_services(draft: Draft, keys: ClientKeys, client: ClientSettings) -> None:
@@ -131,10 +160,7 @@ def _judge_services(draft: Draft, keys: ClientKeys, client: ClientSettings) -> N
         draft.mistakes.add(
             label, f"{format_services(outside)} is not protected; add it to PROTECTED_PORTS or drop it here"
         )
-    limit, limited_by = min(
-        (MAX_SERVICES, "a client may have"),
-        (draft.value("MAX_GRANTS") or MAX_SERVICES, "MAX_GRANTS has room for"),
-    )
+    limit, limited_by = _limit(draft)
     if len(client.services) > limit:
         words = (
             f"{len(client.services)} services for client {client.name}, where {limited_by} {limit} at most"

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 KEY_SUFFIX = ".pem"
 
 
+_NOT_IN_KEYS = str.maketrans("-.", "__")
+
+
 def prefix_of(name: str) -> str:
-    """Return the NAME that the keys of the client `name` begin with."""
-    return "".join(letter if letter.isalnum() else "_" for letter in name.upper())
+    """Return the NAME that the keys of the client `name` (letters, digits, `-`, `.`, `_`) begin with."""
+    return name.upper().translate(_NOT_IN_KEYS)
 
 
 @frozen
@@ -74,19 +77,27 @@ def _read(draft: Draft, descriptor: int, file_name: str) -> Found | None:
 
 def _judge_names(draft: Draft, found: Iterable[Found]) -> None:
     taken: dict[str, str] = {}
+    keys = _global_keys()
     for client in found:
         prefix = prefix_of(client.name)
         other = taken.setdefault(prefix, client.name)
         if other != client.name:
             words = f"clients {other} and {client.name} both have the NAME {prefix}; rename one file"
             draft.add("CLIENTS_DIR", words)
-        for definition in CLIENT_DEFINITIONS:
-            key = f"{prefix}_{definition.suffix}"
-            if key in by_key():
-                words = (
-                    f"client {client.name} would have the key {key}, which is a global one; rename the file"
-                )
-                draft.add("CLIENTS_DIR", words)
+        for key in keys.get(prefix, ()):
+            words = f"client {client.name} would have the key {key}, which is a global one; rename the file"
+            draft.add("CLIENTS_DIR", words)
+
+
+def _global_keys() -> dict[str, list[str]]:
+    """Return the global keys that would be a client's, by the NAME that they begin with."""
+    found: dict[str, list[str]] = {}
+    for definition in CLIENT_DEFINITIONS:
+        for key in by_key():
+            prefix = key.removesuffix(f"_{definition.suffix}")
+            if prefix != key:
+                found.setdefault(prefix, []).append(key)
+    return found
 
 
 def _judge_keys(draft: Draft, found: Iterable[Found], server_keys: Collection[bytes]) -> None:

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 from spale_core.config.files import read_trusted, refuse_untrusted
 from spale_core.config.mistakes import BadValueError, quoted, shown
 from spale_core.config.pem import server_public_key
+from spale_core.config.settings import own_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from pathlib import Path
 
     from spale_core.config.draft import Draft
 
 DEFAULT_USER = "spale"
+_MAX_SOCKET_PATH = 107
 _NO_DATAPLANES = ("hpke", "hpke-v1", "memory", "sqlite")
 
 
@@ -67,6 +70,34 @@ def judge_folders(draft: Draft) -> None:
             refuse_untrusted(path)
         except BadValueError as error:
             draft.add(key, str(error))
+
+
+def judge_socket(draft: Draft) -> None:
+    """Record a SOCKET that cannot be one, or that somebody else could put there, and a group that is none."""
+    path, group = draft.value("SOCKET"), draft.value("SOCKET_GROUP")
+    if path is not None:
+        try:
+            refuse_untrusted(path.parent)
+            _refuse_no_socket(path, draft.value("NAME"))
+        except BadValueError as error:
+            draft.add("SOCKET", str(error))
+    if group is not None:
+        try:
+            grp.getgrnam(group)
+        except KeyError:
+            words = f"{quoted(group)} is no group of this host; `groupadd --system {group}` makes it one"
+            draft.add("SOCKET_GROUP", words)
+
+
+def _refuse_no_socket(path: Path, name: str | None) -> None:
+    own = own_path(path, name)
+    length = len(os.fsencode(own))
+    if length > _MAX_SOCKET_PATH:
+        raise BadValueError(
+            f"{shown(own)} has {length} bytes, too many for a socket; write at most {_MAX_SOCKET_PATH}"
+        )
+    if os.path.lexists(own) and not own.is_socket():
+        raise BadValueError(f"{shown(own)} is there and is no socket; name another path")
 
 
 def judge_user(draft: Draft) -> None:

@@ -11,6 +11,7 @@ from spale_core.config.definitions import ClientDefinition, Definition
 from spale_core.config.settings import OnExit
 from spale_core.config.values import (
     FLAG,
+    GROUP,
     INTERFACES,
     MAX_WINDOW_S,
     NAME,
@@ -38,10 +39,6 @@ _SIZE = number(1, MAX_ENTRIES)
 _LEVEL = word("debug", "info", "warning", "error", also={"warn": "warning", "err": "error"})
 _LOADER = word("libbpf", "bcc")
 _XDP_MODE = word("auto", "native", "generic")
-
-
-def _whenever_given(_value: object) -> bool:
-    return True
 
 
 # A table reads best as one: a line for what a key is, a line for how it is asked for.
@@ -123,9 +120,9 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition("STATE_DIR", PATH, "folder of what must survive a restart", "/var/lib/spale",
                field="state_dir", restart=True, options=("--state-dir",), metavar="PATH"),
     Definition("SOCKET", PATH, "management socket", "/run/spale/spale.sock",
-               options=("--socket",), metavar="PATH", not_yet=_whenever_given, later="any value"),
-    Definition("SOCKET_GROUP", USER, "group whose members may read over the socket", example="adm",
-               options=("--socket-group",), metavar="G", not_yet=_whenever_given, later="any value"),
+               field="socket", restart=True, options=("--socket",), metavar="PATH"),
+    Definition("SOCKET_GROUP", GROUP, "group whose members may read over the socket", example="adm",
+               field="socket_group", restart=True, options=("--socket-group",), metavar="G"),
     Definition("LOG_LEVEL", _LEVEL, "debug, info, warning or error", "info",
                field="log_level", options=("--log-level",), metavar="L"),
     Definition("LOG_USE_SYSLOG", FLAG, "1: log to syslog instead of stderr", "0",
@@ -133,8 +130,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition("ADOPT", FLAG, "1: TCP connections that stand at the first attach become sessions", "1",
                field="adopt", options=("--adopt",), off="--no-adopt"),
     Definition("TRIAL", number(1, MAX_WINDOW_S), "open again after SEC seconds unless `spale confirm` comes",
-               options=("--trial",), metavar="SEC", option_only=True,
-               not_yet=_whenever_given, later="any value"),
+               field="trial_s", options=("--trial",), metavar="SEC", option_only=True),
     Definition("NAME", NAME, "name of this daemon among several on one host, which its folders then have too",
                field="name", restart=True, options=("--name",), metavar="NAME", option_only=True),
     Definition("MAX_GRANTS", _SIZE, "grants (source and service) that the kernel has room for", "65536",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from spale_core import plugins
+from spale_core.collector import resting
 from spale_core.config import host
 from spale_core.config.client_keys import ClientKeys, client_settings
 from spale_core.config.clients import find_clients
@@ -61,7 +62,8 @@ def load(
         mistakes.raise_all()  # what the file would have said is unknown, so nothing more can be judged
     draft.require()
     judge_relations(draft)
-    clients = _judge_host(draft, rest)
+    with resting():
+        clients = _judge_host(draft, rest)
     dataplane = host.judge_plugins(
         draft, [each.name for each in plugins.installed()] if available is None else available
     )
@@ -82,6 +84,7 @@ def _read_file(path: Path, mistakes: Mistakes, *, optional: bool) -> bytes | Non
 def _judge_host(draft: Draft, rest: list[Entry]) -> tuple[ClientSettings, ...]:
     host.judge_interfaces(draft)
     host.judge_folders(draft)
+    host.judge_socket(draft)
     host.judge_user(draft)
     found = find_clients(draft, host.judge_server_keys(draft))
     keys = ClientKeys(draft, found)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from binascii import Error, a2b_base64
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -12,6 +13,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from spale_core.config.mistakes import BadValueError
 
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----")
+_USUAL = re.compile(rb"-----BEGIN PUBLIC KEY-----\n([A-Za-z0-9+/]{59}=)\n-----END PUBLIC KEY-----\n?")
+_X25519 = bytes.fromhex("302a300506032b656e032100")  # what is before the 32 bytes in DER (RFC 8410)
 _PUBLIC = b"PUBLIC KEY"
 _PRIVATE = b"PRIVATE KEY"
 _PRIME = 2**255 - 19
@@ -30,6 +33,25 @@ def client_public_key(pem: bytes) -> bytes:
     Raises BadValueError: another kind of key, a private key, a point that anybody can compute with (RFC 7748
     section 6.1), or one whose 32 bytes are not the shortest form.
     """
+    raw = _usual(pem) or _unusual(pem)
+    _refuse_useless(raw)
+    return raw
+
+
+def _usual(pem: bytes) -> bytes | None:
+    """Return the key in a file as OpenSSL and `spale-keygen` write it, ten times as fast; else None."""
+    found = _USUAL.fullmatch(pem)
+    if found is None:
+        return None
+    try:
+        der = a2b_base64(found[1], strict_mode=True)
+    except Error:
+        return None
+    return der.removeprefix(_X25519) if der.startswith(_X25519) else None
+
+
+def _unusual(pem: bytes) -> bytes:
+    """Return the key in a file as somebody wrote it; raise BadValueError."""
     labels = _BEGIN.findall(pem)
     if any(label.endswith(_PRIVATE) for label in labels):
         raise BadValueError("holds a private key; only the client may have it: put its public key here")
@@ -41,9 +63,7 @@ def client_public_key(pem: bytes) -> bytes:
         raise BadValueError("holds a damaged public key; write it anew") from None
     if not isinstance(key, X25519PublicKey):
         raise BadValueError("holds a key of another kind; X25519 is needed")
-    raw = key.public_bytes_raw()
-    _refuse_useless(raw)
-    return raw
+    return key.public_bytes_raw()
 
 
 def _refuse_useless(raw: bytes) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spale_core.config.settings import MAX_PREFIXES
 from spale_core.model import Protocol, Service
 
 if TYPE_CHECKING:
     from spale_core.config.draft import Draft
-
-MAX_PREFIXES = 65536
-"""The most prefixes that the kernel is asked to hold."""
 
 
 def judge_relations(draft: Draft) -> None:

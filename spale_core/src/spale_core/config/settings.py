@@ -13,11 +13,18 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     from spale_core.model import Network, Service
 
+MAX_SERVICES = 256
+"""The most services that are granted at once, to a client or by hand: all of them are, or none."""
+
+MAX_PREFIXES = 65536
+"""The most prefixes that the kernel is asked to let in without a knock."""
+
 _ANY4 = IPv4Address("0.0.0.0")  # noqa: S104 - a knock may come in anywhere
 _ANY6 = IPv6Address("::")
 _CLIENTS_DIR = Path("/etc/spale/clients")
 _STATE_DIR = Path("/var/lib/spale")
 _PIN_DIR = Path("/sys/fs/bpf/spale")
+_SOCKET = Path("/run/spale/spale.sock")
 
 
 class OnExit(enum.Enum):
@@ -81,6 +88,8 @@ class Settings:
     state_dir: Path = _STATE_DIR
     pin_maps: bool = False
     pin_dir: Path = _PIN_DIR
+    socket: Path = _SOCKET
+    socket_group: str | None = None
     adopt: bool = True
     log_level: str = "info"
     log_syslog: bool = False
@@ -88,10 +97,16 @@ class Settings:
     max_sessions: int = 65536
     max_sources: int = 16384
     client_max_sources: int = 16
+    trial_s: int | None = None
     name: str | None = None
     config_path: Path | None = field(default=None, eq=False)
     warnings: tuple[str, ...] = field(default=(), eq=False)
 
     def own(self, path: Path) -> Path:
         """Return this daemon's own among the paths of several: ``path``, with a name ``path-NAME``."""
-        return path if self.name is None else path.parent / f"{path.name}-{self.name}"
+        return own_path(path, self.name)
+
+
+def own_path(path: Path, name: str | None) -> Path:
+    """Return the path of the daemon called `name`: ``path-NAME``; without a name it is `path`."""
+    return path if name is None else path.parent / f"{path.name}-{name}"

@@ -191,3 +191,12 @@ def _read_user(text: str) -> str:
 
 
 USER = Kind(_read_user)
+
+
+def _read_group(text: str) -> str:
+    if not re.fullmatch(_USER, text):
+        raise BadValueError(f"{quoted(text)} names no group; write a name that `getent group` lists")
+    return text
+
+
+GROUP = Kind(_read_group)

@@ -9,21 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spale_core.config.host import DEFAULT_USER
-from spale_core.config.ports import format_services
+from spale_core.config.localports import PROC, find_clash
 from spale_core.config.values import NEVER
-from spale_core.model import Protocol, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from spale_core.config.settings import Settings
 
-_PROC = Path("/proc/sys/net")
 _SYS = Path("/sys/class/net")
 
 
 def find_warnings(
-    settings: Settings, unix_ms: int, *, proc: Path = _PROC, sys: Path = _SYS
+    settings: Settings, unix_ms: int, *, proc: Path = PROC, sys: Path = _SYS
 ) -> tuple[str, ...]:
     """Return every warning about `settings` on this host at the time `unix_ms`."""
     return (
@@ -44,30 +42,9 @@ def _text(path: Path) -> str:
 
 
 def _ephemeral_ports(settings: Settings, proc: Path) -> Iterator[str]:
-    bounds = _text(proc / "ipv4/ip_local_port_range").split()
-    if len(bounds) != 2:  # noqa: PLR2004 - first and last
-        return
-    reserved = set(_ports(_text(proc / "ipv4/ip_local_reserved_ports")))
-    local = set(range(int(bounds[0]), int(bounds[1]) + 1)) - reserved
-    inside = [service for service in settings.services if service.port in local]
-    if inside:
-        keep = format_services(
-            Service(protocol, port)
-            for port in reserved | {service.port for service in inside}
-            for protocol in Protocol
-        )
-        yield (
-            f"PROTECTED_PORTS: {format_services(inside)} lies inside ip_local_port_range"
-            f" ({'-'.join(bounds)}), so replies to this host's own connections from there would be dropped;"
-            " reserve it:"
-            f" sysctl -w net.ipv4.ip_local_reserved_ports={keep}"
-        )
-
-
-def _ports(text: str) -> Iterator[int]:
-    for item in filter(None, text.split(",")):
-        first, _, last = item.partition("-")
-        yield from range(int(first), int(last or first) + 1)
+    clash = find_clash(settings, proc)
+    if clash is not None:
+        yield str(clash)
 
 
 def _forwarding(settings: Settings, proc: Path, sys: Path) -> Iterator[str]:

@@ -106,10 +106,11 @@ class Story:
         shown = ("-i", DOOR, "-S", str(SPA_PORT), "--protect", str(SERVICE), "--idle-sec", str(IDLE_S))
         more = ("--grace-sec", "0", "--dataplane", self.dataplane, "--config", str(self._empty_config()))
         state = ("--state-dir", str(self.folder / "state"), "--pin-dir", str(self.folder / "pins"))
+        socket = ("--socket", str(self.folder / "spale.sock"))
         keys = ("--server-key", str(self._server / "server.key"), "--clients", str(self._clients))
         log = self.folder / "daemon.log"
         self._running.append(
-            Daemon(self.stage.server, log, *shown, *more, *state, *keys, outlive=self.outlive)
+            Daemon(self.stage.server, log, *shown, *more, *state, *socket, *keys, outlive=self.outlive)
         )
         ready = self.daemon.wait_for("ready", timeout_s=10)
         seen = f"ready ({ready['dataplane']}, {ready['mode']})"

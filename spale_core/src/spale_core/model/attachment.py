@@ -20,6 +20,14 @@ class Counter:
     last_source: Source | None
 
 
+@frozen
+class Bucket:
+    """Whose knocks are counted, of IPv6 the /64, and when nothing of them will count any more."""
+
+    source: Source
+    full_ns: int
+
+
 class AttachMode(enum.Enum):
     """How a program hangs on an interface."""
 
@@ -40,4 +48,26 @@ class Attachment:
     ifindex: int
     mode: AttachMode
     replaced: bool = False
+    note: str = ""
+
+
+class Outcome(enum.Enum):
+    """What became of an attachment that was lost."""
+
+    PUT_BACK = "put back"
+    FAILED = "not put back"
+    RELEASED = "taken off on purpose"
+
+
+@frozen
+class Loss:
+    """An attachment that was not as `attach` had left it; `found` says, in words, what was there instead.
+
+    `note` says why it could not be put back, or what is not as it was. One that was taken off on purpose
+    (``spale detach``) is not looked after any more.
+    """
+
+    interface: str
+    found: str
+    outcome: Outcome
     note: str = ""

@@ -41,6 +41,23 @@ class Holding:
     grant: Grant
 
 
+Span = tuple[int, int]
+"""From when until when, both included, in nanoseconds of CLOCK_MONOTONIC; `NEVER_NS` while it lasts."""
+
+
+@frozen
+class Tenure:
+    """When a client held a grant for `source` and `service`: whose SYN passed then may be its session.
+
+    `spans` are in order and apart from each other; only those from which a session may be left are kept.
+    """
+
+    client: str
+    source: Source
+    service: Service
+    spans: tuple[Span, ...]
+
+
 class SessionState(enum.Enum):
     """Whether a FIN or RST has passed; only the host knows whether it took it."""
 

@@ -50,6 +50,7 @@ class Reason(enum.Enum):
     SOURCE_NOT_ALLOWED = "source_not_allowed"
     SERVICES = "services_not_allowed"
     CLIENT_EXPIRED = "client_expired"
+    CLIENT_REMOVED = "client_removed"
     CLAIM_RATE = "claim_rate"
     GRANTS_FULL = "grants_full"
     STORE_FAILED = "store_failed"

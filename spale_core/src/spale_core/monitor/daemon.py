@@ -7,269 +7,236 @@ import os
 import selectors
 import signal
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
-
 from spale_core import events
 from spale_core.clock import read
-from spale_core.config.settings import OnExit
-from spale_core.errors import DataplaneError, SpaleError
-from spale_core.ipc import IpcError, TagBatch
-from spale_core.model import Claim, Refused
-from spale_core.monitor.report import Reporter
+from spale_core.control.server import Server
+from spale_core.ipc import IpcError
+from spale_core.monitor.ending import DETACHED, UNCONFIRMED, Ending, by_signal
+from spale_core.monitor.farewell import Farewells
+from spale_core.monitor.management import Management
+from spale_core.monitor.reload import Reloads
+from spale_core.monitor.succession import Succession
 from spale_core.monitor.supervisor import first_failure
-from spale_core.monitor.watch import AttachmentWatch
-from spale_core.tagtable import TagTable
+from spale_core.monitor.timekeeper import Timekeeper
+from spale_core.monitor.trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import socket
+    from collections.abc import Callable
 
-    from spale_core.clock import Clock
     from spale_core.config.settings import Settings
-    from spale_core.interfaces import Dataplane
-    from spale_core.ipc import Message
-    from spale_core.log import Log
-    from spale_core.model import Attachment
-    from spale_core.monitor.keeper import SessionKeeper
-    from spale_core.monitor.signals import Signals
-    from spale_core.monitor.succession import Succession
-    from spale_core.monitor.supervisor import Supervisor
-    from spale_core.reconcile import Reconciler
+    from spale_core.monitor.generation import Generation
+    from spale_core.monitor.ground import Ground
+    from spale_core.monitor.reload import Tell
 
 _TICK_S: Final = 1.0
 _SWEEP_S: Final = 5.0
 
 
-@frozen
-class Parts:
-    """What a daemon is made of; the listener is started, the dataplane loaded and empty."""
-
-    settings: Settings
-    clock: Clock
-    log: Log
-    signals: Signals
-    selector: selectors.BaseSelector
-    supervisor: Supervisor
-    dataplane: Dataplane
-    reconciler: Reconciler
-    keeper: SessionKeeper
-    succession: Succession
-
-
 class Daemon:
-    """One daemon: `start`, then `serve`."""
+    """One daemon: `start`, then `serve`; and `close`, whatever happens."""
 
-    def __init__(self, parts: Parts) -> None:
-        """Take the parts; nothing is attached yet."""
-        settings = parts.settings
-        self._parts = parts
-        self._log = parts.log
-        self._dataplane = parts.dataplane
-        self._supervisor = parts.supervisor
-        self._tags = TagTable(len(settings.clients), len(settings.server_keys), settings.max_skew_s)
-        self._reporter = Reporter(settings, parts.log)
-        self._attachments: Sequence[Attachment] = ()
-        self._watch = AttachmentWatch(parts.dataplane, parts.log, parts.clock)
-        self._stop: signal.Signals | None = None
+    def __init__(self, ground: Ground, first: Generation, reread: Callable[[], Settings]) -> None:
+        """Take the first generation, of which nothing is attached yet; ``reread()`` is for reloads."""
+        self._ground = ground
+        self._log = ground.log
+        self._current = first
+        self._farewells = Farewells(ground)
+        self._reloads = Reloads(ground, reread, self._farewells)
+        self._timekeeper = Timekeeper(ground)
+        self._trial = Trial(first.settings.trial_s, ground.clock, ground.log)
+        desk = Management(ground, lambda: self._current, self._reloads, self._trial)
+        self._server = Server(ground.selector, desk)
+        self._ending: Ending | None = None
         self._next_tick_s = self._next_sweep_s = time.monotonic()
-        parts.selector.register(parts.signals.reader, selectors.EVENT_READ, parts.signals)
+        ground.selector.register(ground.signals.reader, selectors.EVENT_READ, ground.signals)
 
     def start(self) -> None:
         """Fill the kernel, wait until the listener is ready, and attach; raise SpaleError."""
-        settings = self._parts.settings
-        self._dataplane.set_services(settings.services)
-        self._dataplane.set_always_allow(settings.always_allow)
-        left = self._parts.succession.grants()
-        self._reporter.restored(*self._parts.reconciler.restore(read(self._parts.clock), left))
-        while not self._supervisor.is_ready and self._stop is None:
-            self._await_listener()
-        if self._stop is not None:
-            return
-        self._renew_tags()
-        self._reporter.begin(self._dataplane.counters())
-        self._parts.succession.prepare()
-        self._parts.keeper.prepare(self._parts.clock.monotonic_ns())
-        self._attachments = self._dataplane.attach(settings.interfaces)
-        self._attempt("succession", self._parts.succession.finish)
-        self._attempt("adoption", self._finish_adoption)
+        first = self._current
+        with closing(Succession(first.settings, first.dataplane, self._log)) as succession:
+            first.fill()
+            restored = first.reconciler.restore(read(self._ground.clock), succession.grants())
+            first.reporter.restored(len(restored.kept), len(restored.ended))
+            while not first.supervisor.is_ready and self._ending is None:
+                self._await_listener()
+            if self._ending is not None:
+                return
+            first.enforce(first.settings.interfaces, succession)
+            self._ground.attempt("succession", succession.finish)
+            self._ground.attempt("expiry", first.expel)
+        self._ground.attempt("adoption", first.finish_adoption)
+        self._trial.begin()
         self._announce()
 
+    def answer(self, listening: socket.socket, group: int | None) -> None:
+        """Answer commands that come to `listening` while we serve; members of `group` may read."""
+        self._server.open(listening, group)
+
     def serve(self) -> int:
-        """Serve until a signal says to stop; return the exit code."""
+        """Serve until a signal says to stop, or nothing is left to guard; return the exit code."""
         try:
-            while self._stop is None:
+            while self._ending is None:
                 self._turn()
-            self._attempt("sweep", self._sweep)
-            if self._stop is signal.SIGINT or self._parts.settings.on_exit is OnExit.DETACH:
+            self._ground.attempt("sweep", self._current.sweep)
+            self._trial.give_up()
+            if self._ending.opens:
                 self._detach()
         except BaseException:
             self._leave("error")
             raise
-        self._leave(self._stop.name)
-        return 0
+        self._leave(self._ending.cause)
+        return self._ending.exit_code
+
+    def reload(self, tell: Tell | None = None) -> None:
+        """Read the configuration again, as soon as a reload that is under way has ended.
+
+        ``tell(outcome)`` is called with the event that the log has, too, or with the SpaleError because of
+        which nothing was changed.
+        """
+        self._reloads.ask(tell)
+
+    def close(self) -> None:
+        """End the listeners and give up descriptors; what is attached goes on enforcing."""
+        self._server.close()
+        self._reloads.close()
+        self._farewells.close()
+        self._current.close()
+        self._timekeeper.close()
 
     def _await_listener(self) -> None:
         """Take one step towards a listener that is ready; raise SpaleError if it fails."""
-        for key, _ in self._parts.selector.select(_TICK_S):
-            if key.data is self._supervisor:
+        supervisor = self._current.supervisor
+        for key, _ in self._ground.selector.select(_TICK_S):
+            if key.data is supervisor:
                 try:
-                    self._take(self._supervisor.receive())
+                    self._current.hear()
                 except IpcError as error:
-                    raise first_failure(self._supervisor.end(), str(error)) from error
-            else:
+                    raise first_failure(supervisor.end(), str(error)) from error
+                self._current.fill_tags()
+            elif key.data is self._ground.signals:
                 self._take_signals()
-        if self._supervisor.is_silent():
-            raise first_failure(self._supervisor.end(), "it did not get ready in time")
+        if supervisor.is_silent():
+            raise first_failure(supervisor.end(), "it did not get ready in time")
 
     def _turn(self) -> None:
         """Wait for something to do, and do it."""
         wait_s = self._next_tick_s - time.monotonic()
-        restart_in_s = self._supervisor.restart_in_s()
+        restart_in_s = self._current.supervisor.restart_in_s()
         if restart_in_s is not None:
             wait_s = min(wait_s, restart_in_s)
-        for key, _ in self._parts.selector.select(max(0.0, wait_s)):
-            if key.data is self._supervisor:
-                self._hear()
-            else:
-                self._take_signals()
-        if self._supervisor.restart_in_s() == 0:
-            self._supervisor.start(self._parts.reconciler.seen())
+        ready = self._ground.selector.select(max(0.0, wait_s))
+        self._timekeeper.turn(self._current)
+        for key, _ in ready:
+            self._take(key.data)
+        if self._current.supervisor.restart_in_s() == 0:
+            self._current.supervisor.start(self._current.reconciler.seen())
+        if self._ending is None:
+            self._current = self._reloads.turn(self._current)
+        # After the knocks, and one small step at a time.
+        self._server.turn()
         if time.monotonic() >= self._next_tick_s:
             self._tick()
 
+    def _take(self, ready: object) -> None:
+        """Take in what is there from whoever it is that is ready."""
+        if ready is self._ground.signals:
+            self._take_signals()
+        elif ready is self._current.supervisor:
+            self._hear()
+        elif not self._server.notes(ready) and not self._farewells.hear(ready, self._current):
+            self._reloads.hear(ready)
+
     def _hear(self) -> None:
-        was_ready = self._supervisor.is_ready
+        supervisor = self._current.supervisor
+        was_ready = supervisor.is_ready
         try:
-            self._take(self._supervisor.receive())
+            claims = self._current.hear()
         except IpcError as error:
             self._bury(str(error))
             return
-        if self._supervisor.is_ready and not was_ready:
-            self._log.emit(events.ListenerReady(pid=self._supervisor.pid))
-
-    def _take(self, messages: Sequence[Message]) -> None:
-        """Act on what the listener said; raise IpcError if it names what is not configured."""
-        now = read(self._parts.clock)
-        claims = [message for message in messages if isinstance(message, Claim)]
-        for message in messages:
-            if isinstance(message, TagBatch):
-                self._tags.add(message, now)
-            elif isinstance(message, Refused):
-                if message.client is not None and message.client >= len(self._parts.settings.clients):
-                    raise IpcError("a refusal of a client that is not configured")
-                self._reporter.refused(message)
         if claims:
-            self._attempt("claims", lambda: self._judge(claims))
+            self._ground.attempt("claims", lambda: self._current.judge(claims))
+        if supervisor.is_ready and not was_ready:
+            self._log.emit(events.ListenerReady(pid=supervisor.pid))
 
     def _bury(self, cause: str) -> None:
         """End a listener that must not go on, and plan the next one."""
-        pid = self._supervisor.pid
-        status = self._supervisor.end()
-        self._tags.restart()
-        wait_s = self._supervisor.schedule_restart()
+        pid = self._current.supervisor.pid
+        status, wait_s = self._current.bury()
         self._log.emit(events.ListenerDied(pid=pid, cause=cause, status=status, restart_in_s=wait_s))
 
     def _take_signals(self) -> None:
-        for number in self._parts.signals.pending():
+        for number in self._ground.signals.pending():
             if number is signal.SIGHUP:
-                message = "reload is not yet there; nothing was changed, restart to change something"
-                self._log.emit(events.Warned(message=message))
+                self.reload()
             else:
-                self._stop = number
+                settings = self._current.settings
+                self._ending = by_signal(number, settings, on_trial=self._trial.is_on)
 
     def _tick(self) -> None:
         """Do what is done every second, and every fifth one the sweep."""
         now_s = time.monotonic()
         self._next_tick_s = now_s + _TICK_S
-        if self._supervisor.is_silent():
+        attempt, current = self._ground.attempt, self._current
+        if current.supervisor.is_silent():
             self._bury("it said nothing for too long")
-        self._attempt("counters", lambda: self._reporter.counted(self._dataplane.counters()))
-        if self._tags.is_stale(read(self._parts.clock)):
-            self._attempt("tags", self._renew_tags)
+        self._farewells.end_the_late()
+        self._server.tick()
+        attempt("counters", current.count)
+        self._timekeeper.tick(current)
         if now_s >= self._next_sweep_s:
             self._next_sweep_s = now_s + _SWEEP_S
-            self._attempt("attachments", self._look_after_attachments)
-            self._attempt("sweep", self._sweep)
-            self._attempt("sessions", self._sweep_sessions)
+            attempt("attachments", current.look_after_attachments)
+            if not current.attachments:
+                self._ending = self._ending or DETACHED
+            attempt("sweep", current.sweep)
+            attempt("sessions", current.sweep_sessions)
+        if self._trial.is_over:
+            self._ending = self._ending or UNCONFIRMED
         self._log.tick()
 
-    def _attempt(self, doing: str, action: Callable[[], None]) -> None:
-        """Do `action`; a failure is logged, because the daemon is worth more than one of its chores."""
-        try:
-            action()
-        except SpaleError as error:
-            self._log.emit(events.Failed(doing=doing, message=str(error)))
-
-    def _judge(self, claims: Sequence[Claim]) -> None:
-        self._reporter.answers(self._parts.reconciler.judge(claims, read(self._parts.clock)))
-
-    def _look_after_attachments(self) -> None:
-        released = self._watch.look()
-        self._attachments = [each for each in self._attachments if each.interface not in released]
-
-    def _sweep(self) -> None:
-        self._reporter.ended(self._parts.reconciler.sweep(read(self._parts.clock)))
-
-    def _sweep_sessions(self) -> None:
-        self._parts.keeper.sweep(self._parts.clock.monotonic_ns())
-
-    def _finish_adoption(self) -> None:
-        self._parts.keeper.finish(self._attachments, self._parts.clock.monotonic_ns())
-
-    def _renew_tags(self) -> None:
-        tags = self._tags.kernel_tags(read(self._parts.clock))
-        try:
-            self._dataplane.set_tags(tags)
-        except DataplaneError:
-            # After a step of the clock, old and new ones may not fit together; the old are of no use then.
-            self._dataplane.set_tags(())
-            self._dataplane.set_tags(tags)
-
     def _announce(self) -> None:
-        settings = self._parts.settings
-        for attachment in self._attachments:
-            self._log.emit(
-                events.Attached(
-                    interface=attachment.interface,
-                    mode=attachment.mode.value,
-                    replaced=attachment.replaced,
-                    note=attachment.note or None,
-                )
-            )
-        until_ms = self._parts.reconciler.unbound_until_unix_ms
+        current, until_ms = self._current, self._current.reconciler.unbound_until_unix_ms
+        current.reporter.attached(current.attachments)
         self._log.emit(
             events.Ready(
-                interface=settings.interfaces,
-                dataplane=settings.dataplane,
-                mode=tuple(dict.fromkeys(attachment.mode.value for attachment in self._attachments)),
-                listen_port=settings.listen_port,
-                services=tuple(sorted(settings.services)),
-                clients=len(settings.clients),
+                interface=current.settings.interfaces,
+                dataplane=current.settings.dataplane,
+                mode=tuple(dict.fromkeys(attachment.mode.value for attachment in current.attachments)),
+                listen_port=current.settings.listen_port,
+                services=tuple(sorted(current.settings.services)),
+                clients=len(current.settings.clients),
                 pid=os.getpid(),
-                listener_pid=self._supervisor.pid,
-                log_only=settings.log_only or None,
-                unbound_until=None if until_ms is None else _iso(until_ms),
+                listener_pid=current.supervisor.pid,
+                log_only=current.settings.log_only or None,
+                unbound_until=_iso(until_ms),
+                trial_until=_iso(self._trial.until_unix_ms),
             )
         )
 
     def _detach(self) -> None:
-        self._dataplane.detach()
-        for attachment in self._attachments:
+        self._current.dataplane.detach()
+        for attachment in self._current.attachments:
             self._log.emit(events.Detached(interface=attachment.interface))
-        self._attachments = ()
+        self._current.attachments = ()
 
     def _leave(self, cause: str) -> None:
         """Say how it ends, last: also how to open what stays shut."""
-        attached = bool(self._attachments)
+        attached = bool(self._current.attachments)
         self._log.flush()
         self._log.emit(
             events.Exit(cause=cause, attached=attached, open_with="spale detach" if attached else None)
         )
 
 
-def _iso(unix_ms: int) -> str:
+def _iso(unix_ms: int | None) -> str | None:
     """Return the first whole second that is not before `unix_ms`, as ``2026-11-22T18:00:30Z``."""
+    if unix_ms is None:
+        return None
     moment = datetime.fromtimestamp(-(-unix_ms // 1000), UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

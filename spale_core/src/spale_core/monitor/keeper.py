@@ -11,12 +11,13 @@ from spale_core.hostsockets import ALIVE, ESTABLISHED, HostSockets
 from spale_core.sessions import Sessions, View, adopted, live_pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from spale_core.config.settings import Settings
     from spale_core.interfaces import Dataplane
     from spale_core.log import Log
     from spale_core.model import Attachment, Connection, Service, Session
+    from spale_core.sessions import Orders
 
     ReadHost = Callable[[Iterable[Service], int], set[Connection]]
     """Returns the host's connections to services, in any of some states (see `hostsockets`)."""
@@ -36,16 +37,24 @@ class SessionKeeper:
         self._log = log
         self._read_host = read_host or HostSockets().connections
         self._sessions = Sessions(settings.session_s * _NS_PER_S)
+        self._adoptable = settings.services if settings.adopt and settings.session_s else frozenset()
+        self._follows = False
         self._adopted: dict[Connection, Session] = {}
         self._left_out = 0
         self._trouble = ""
+
+    def follow(self, before: SessionKeeper) -> None:
+        """Know what an earlier configuration's keeper knows, and adopt only at what is newly protected."""
+        self._follows = True
+        self._adoptable -= before._settings.services
+        self._sessions.follow(before._sessions)
 
     def prepare(self, now_ns: int) -> None:
         """Adopt what stands, so that no attach can cut it; before the attach, which `finish` follows.
 
         Raise UnavailableError, with nothing changed, if the host does not tell what stands.
         """
-        if not self._adopts:
+        if not self._adoptable:
             return
         try:
             self._adopt(now_ns)
@@ -60,9 +69,9 @@ class SessionKeeper:
 
         Who takes over must not bring back what a revocation has ended.
         """
-        if not self._adopts:
+        if not self._adoptable:
             return
-        if any(attachment.replaced for attachment in attachments):
+        if not self._follows and any(attachment.replaced for attachment in attachments):
             self._dataplane.end_sessions(self._adopted.values())
         else:
             self._adopt(now_ns)
@@ -71,31 +80,38 @@ class SessionKeeper:
                 self._log.emit(events.Adopted(count=count, left_out=left_out))
         self._adopted = {}
 
-    def sweep(self, now_ns: int) -> None:
-        """Do what `Sessions.sweep` orders; raise DataplaneError."""
+    def sweep(self, now_ns: int) -> list[Session]:
+        """Do what `Sessions.sweep` orders; return what there was at `now_ns`. Raise DataplaneError."""
         if not self._settings.session_s:
-            return
+            return []
         sessions = list(self._dataplane.sessions())
-        orders = self._sessions.sweep(
-            View(
-                sessions=sessions,
-                host=self._look() if sessions else frozenset(),
-                live=live_pairs(self._dataplane.installed(), now_ns) if sessions else frozenset(),
-                services=self._settings.services,
-                now_ns=now_ns,
-            )
+        host = self._look() if sessions else None
+        self._obey(self._sessions.sweep(self._view(sessions, host, now_ns)))
+        return sessions
+
+    def slept(self, slept_ns: int, now_ns: int) -> None:
+        """Do what `Sessions.slept` orders, the grants having aged already; raise DataplaneError."""
+        sessions = list(self._dataplane.sessions()) if self._settings.session_s else []
+        if sessions:
+            self._obey(self._sessions.slept(self._view(sessions, None, now_ns), slept_ns))
+
+    def _view(self, sessions: Sequence[Session], host: Container[Connection] | None, now_ns: int) -> View:
+        return View(
+            sessions=sessions,
+            host=host,
+            live=live_pairs(self._dataplane.installed(), now_ns) if sessions else frozenset(),
+            services=self._settings.services,
+            now_ns=now_ns,
         )
+
+    def _obey(self, orders: Orders) -> None:
         self._dataplane.end_sessions(orders.ended)
         self._dataplane.change_sessions(orders.changes)
         self._dataplane.set_session_counts(orders.counts)
 
-    @property
-    def _adopts(self) -> bool:
-        return self._settings.adopt and self._settings.session_s > 0
-
     def _adopt(self, now_ns: int) -> None:
         known = {session.connection for session in self._dataplane.sessions()}
-        standing = self._read_host(self._settings.services, ESTABLISHED) - known
+        standing = self._read_host(self._adoptable, ESTABLISHED) - known
         room = max(0, self._settings.max_sessions - len(known))
         sessions, self._left_out = adopted(standing, now_ns, room)
         if sessions:

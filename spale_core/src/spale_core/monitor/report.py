@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 
 from spale_core import events, outcomes
 from spale_core.fingerprint import fingerprint
+from spale_core.holdings import BY_HAND
+from spale_core.manual_events import Deauthorized
 from spale_core.model import Granted, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from spale_core.ageing import Ended
     from spale_core.config.settings import Settings
+    from spale_core.expulsion import Revoked
     from spale_core.log import Log
-    from spale_core.model import Counter, Refused
-    from spale_core.reconcile import Ended
+    from spale_core.model import Attachment, Counter, Refused
 
 
 class Reporter:
@@ -26,6 +29,18 @@ class Reporter:
         self._clients = settings.clients
         self._log = log
         self._counted: dict[Reason, int] = {}
+
+    def attached(self, attachments: Iterable[Attachment]) -> None:
+        """Tell where we are, and how."""
+        for attachment in attachments:
+            self._log.emit(
+                events.Attached(
+                    interface=attachment.interface,
+                    mode=attachment.mode.value,
+                    replaced=attachment.replaced,
+                    note=attachment.note or None,
+                )
+            )
 
     def begin(self, counters: Mapping[Reason, Counter]) -> None:
         """Take what is counted already as told."""
@@ -64,5 +79,29 @@ class Reporter:
     def ended(self, ended: Iterable[Ended]) -> None:
         """Tell which grants have run out."""
         for grant in ended:
-            event = events.Expired(client=grant.client, source=grant.source, services=grant.services)
-            self._log.emit(event)
+            client = grant.client or None
+            self._log.emit(events.Expired(client=client, source=grant.source, services=grant.services))
+
+    def revoked(self, revoked: Iterable[Revoked]) -> None:
+        """Tell what was taken from clients, or of what was granted by hand, and why."""
+        for each in revoked:
+            sessions = each.sessions or None
+            if each.client == BY_HAND:
+                self._log.emit(
+                    Deauthorized(
+                        source=each.source,
+                        services=each.services,
+                        sessions=sessions,
+                        cause=each.cause.value,
+                    )
+                )
+                continue
+            self._log.emit(
+                events.Revoked(
+                    client=each.client,
+                    cause=each.cause.value,
+                    source=each.source,
+                    services=each.services,
+                    sessions=sessions,
+                )
+            )

@@ -14,29 +14,60 @@ from spale_core import events
 from spale_core.errors import DataplaneError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from spale_core.config.settings import Settings
     from spale_core.interfaces import Dataplane, Predecessor
     from spale_core.log import Log
     from spale_core.model import Connection, Grant, Service, Session, Source
 
 
+class Living:
+    """The dataplane that this very daemon has in force, as a predecessor: it need not be looked for."""
+
+    def __init__(self, dataplane: Dataplane) -> None:
+        """Read `dataplane`, which stays its owner's."""
+        self._dataplane = dataplane
+
+    def grants(self) -> Iterable[Grant]:
+        """Return its grants, as packets have moved them."""
+        return self._dataplane.installed()
+
+    def sessions(self) -> Iterable[Session]:
+        """Return its sessions, as packets have opened and moved them."""
+        return self._dataplane.sessions()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 class Succession:
     """`grants`, then `prepare`, then the attach, then `finish`; and `close`, whatever happens.
 
-    What cannot be read is left behind, and said: that is no reason not to start.
+    What of an earlier daemon cannot be read is left behind, and said: that is no reason not to start. Of a
+    living one nothing may be lost, so then it raises DataplaneError.
     """
 
-    def __init__(self, settings: Settings, dataplane: Dataplane, log: Log) -> None:
-        """Look for what is on the interfaces of `settings`."""
+    def __init__(
+        self, settings: Settings, dataplane: Dataplane, log: Log, living: Living | None = None
+    ) -> None:
+        """Take over from `living`; without it, look for what is on the interfaces of `settings`."""
         self._settings = settings
         self._dataplane = dataplane
         self._log = log
         self._copied: dict[Connection, Session] = {}
-        try:
-            self._predecessor: Predecessor | None = dataplane.predecessor(settings.interfaces)
-        except DataplaneError as error:
-            self._predecessor = None
-            self._say(error)
+        self._is_living = living is not None
+        self._predecessor: Predecessor | None = living
+        if living is None:
+            try:
+                self._predecessor = dataplane.predecessor(settings.interfaces)
+            except DataplaneError as error:
+                self._forgive(error)
+
+    @property
+    def count(self) -> int:
+        """Return how many sessions go on."""
+        return len(self._copied)
 
     def grants(self) -> dict[tuple[Source, Service], Grant]:
         """Return what was granted, as packets have moved it."""
@@ -45,7 +76,7 @@ class Succession:
         try:
             return {(grant.source, grant.service): grant for grant in self._predecessor.grants()}
         except DataplaneError as error:
-            self._say(error)
+            self._forgive(error)
             return {}
 
     def prepare(self) -> None:
@@ -53,7 +84,7 @@ class Succession:
         try:
             self._copy(self._left())
         except DataplaneError as error:
-            self._say(error)
+            self._forgive(error)
 
     def finish(self) -> None:
         """Copy what has changed since `prepare`, where the new program has not changed it by itself."""
@@ -64,10 +95,11 @@ class Succession:
             self._dataplane.change_sessions((before, after) for before, after in pairs if before != after)
             self._copy({each: session for each, session in left.items() if each not in here})
         except DataplaneError as error:
-            self._say(error)
-        if self._copied:
+            self._forgive(error)
+        finally:
+            self.close()
+        if self._copied and not self._is_living:
             self._log.emit(events.Inherited(sessions=len(self._copied)))
-        self.close()
 
     def close(self) -> None:
         """Let go of what the earlier daemon left."""
@@ -90,5 +122,8 @@ class Succession:
             self._dataplane.put_sessions(chosen)
             self._copied.update((session.connection, session) for session in chosen)
 
-    def _say(self, error: DataplaneError) -> None:
+    def _forgive(self, error: DataplaneError) -> None:
+        """Say it, where that is enough."""
+        if self._is_living:
+            raise error
         self._log.emit(events.Failed(doing="succession", message=str(error)))

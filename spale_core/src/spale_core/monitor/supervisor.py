@@ -93,10 +93,20 @@ class Supervisor:
                 break
             except OSError as error:
                 raise IpcError(f"its channel broke: {error.strerror}") from error
+            if messages and not record:
+                break  # what it said before its end counts; the end will still be there the next time
             messages.append(self._accept(record, flags))
             if isinstance(messages[-1], Ready):
                 break
         return messages
+
+    def dismiss(self) -> bool:
+        """Tell the listener to say what it has read, and to end; return False if there is none."""
+        self._restart_s = None
+        if self._child is None:
+            return False
+        self._child.channel.shutdown(socket.SHUT_WR)
+        return True
 
     def end(self) -> str:
         """End the listener, which has nothing to save; return how it ended."""

@@ -7,12 +7,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from spale_core import events
-from spale_core.interfaces import Outcome
+from spale_core.model import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from spale_core.clock import Clock
-    from spale_core.interfaces import Dataplane, Loss
+    from spale_core.interfaces import Dataplane
     from spale_core.log import Log
+    from spale_core.model import Loss
 
 REMIND_NS: Final = 60_000_000_000
 """How often it is said again that an attachment cannot be put back."""
@@ -28,6 +31,16 @@ class AttachmentWatch:
         self._clock = clock
         self._failed: dict[str, tuple[Loss, int]] = {}
         self.losses: Counter[str] = Counter()
+
+    def follow(self, before: AttachmentWatch) -> None:
+        """Know what was lost, and what could not be put back, under an earlier configuration."""
+        self._failed = before._failed
+        self.losses = before.losses
+
+    @property
+    def missing(self) -> AbstractSet[str]:
+        """Return the interfaces on which we are not, and could not be put back."""
+        return self._failed.keys()
 
     def look(self) -> frozenset[str]:
         """Return the interfaces that are not ours any more, because they were released on purpose.

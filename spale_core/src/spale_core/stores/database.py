@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The state file as a database: rows in and out in whole transactions, and a sum that finds what is missing.
 
-Written with a rollback journal, not a WAL, and never synced (docs/adr/0060-one-state-file-never-synced.md):
-after a crash of the daemon the file is whole, after one of the machine it is not trusted.
+Written with a rollback journal, not a WAL, and synced once, at each start (docs/adr/0060 and 0080): after a
+crash of the daemon the file is whole, after one of the machine it is not trusted.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-VERSION: Final = 1
+VERSION: Final = 3
 """What `PRAGMA user_version` says; a file with a higher one is from a newer spale."""
 
+_FIRST: Final = 1
 _APPLICATION_ID: Final = 0x7370616C  # "spal"
 _MODULUS: Final = 2**63
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
@@ -59,15 +60,29 @@ _SCHEMA: Final = """
         client_key BLOB, enc BLOB, unix_ms INTEGER, PRIMARY KEY (client_key, enc)) WITHOUT ROWID;
     CREATE TABLE marks (client_key BLOB PRIMARY KEY, unix_ms INTEGER) WITHOUT ROWID;
 """
+_ADDED: Final = {
+    2: """
+    CREATE TABLE tenures (
+        client TEXT, source BLOB, ifindex INTEGER, protocol INTEGER, port INTEGER, spans BLOB,
+        PRIMARY KEY (client, source, ifindex, protocol, port)) WITHOUT ROWID""",
+    3: """
+    CREATE TABLE allowed (address BLOB, length INTEGER, PRIMARY KEY (address, length)) WITHOUT ROWID""",
+}
+"""What came with each later version."""
 
 _INSERT: Final = {
     "holdings": "INSERT OR REPLACE INTO holdings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "tenures": "INSERT OR REPLACE INTO tenures VALUES (?, ?, ?, ?, ?, ?)",
+    "allowed": "INSERT OR REPLACE INTO allowed VALUES (?, ?)",
     "used": "INSERT OR REPLACE INTO used VALUES (?, ?, ?)",
     "marks": "INSERT OR REPLACE INTO marks VALUES (?, ?)",
 }
 _DELETE: Final = {
     "holdings": """DELETE FROM holdings
         WHERE client = ? AND source = ? AND ifindex = ? AND protocol = ? AND port = ?""",
+    "tenures": """DELETE FROM tenures
+        WHERE client = ? AND source = ? AND ifindex = ? AND protocol = ? AND port = ?""",
+    "allowed": "DELETE FROM allowed WHERE address = ? AND length = ?",
     "used": "DELETE FROM used WHERE client_key = ? AND enc = ?",
     "marks": "DELETE FROM marks WHERE client_key = ?",
 }
@@ -103,6 +118,8 @@ class Snapshot:
     holdings: list[Row] = field(factory=list)
     used: list[tuple[bytes, bytes, int]] = field(factory=list)
     marks: list[tuple[bytes, int]] = field(factory=list)
+    tenures: list[Row] = field(factory=list)
+    allowed: list[tuple[bytes, int]] = field(factory=list)
 
 
 @define
@@ -112,6 +129,8 @@ class Changes:
     holdings: _Table = field(factory=dict)
     used: _Table = field(factory=dict)
     marks: _Table = field(factory=dict)
+    tenures: _Table = field(factory=dict)
+    allowed: _Table = field(factory=dict)
 
     @classmethod
     def to(cls, snapshot: Snapshot) -> Changes:
@@ -120,15 +139,23 @@ class Changes:
             holdings={row[:5]: row[5:] for row in snapshot.holdings},
             used={row[:2]: row[2:] for row in snapshot.used},
             marks={row[:1]: row[1:] for row in snapshot.marks},
+            tenures={row[:5]: row[5:] for row in snapshot.tenures},
+            allowed=dict.fromkeys(snapshot.allowed, ()),
         )
 
     def __bool__(self) -> bool:
         """Tell whether anything changes."""
-        return bool(self.holdings or self.used or self.marks)
+        return any(changed for _, changed in self.tables())
 
     def tables(self) -> tuple[tuple[str, _Table], ...]:
         """Return each table's name with its changes."""
-        return ("holdings", self.holdings), ("used", self.used), ("marks", self.marks)
+        return (
+            ("holdings", self.holdings),
+            ("used", self.used),
+            ("marks", self.marks),
+            ("tenures", self.tenures),
+            ("allowed", self.allowed),
+        )
 
 
 class Database:
@@ -138,6 +165,7 @@ class Database:
         """Open a file that is there; raise StoreError."""
         self._sums: dict[Key, int] = {}
         self._total = 0
+        self._version = VERSION
         with _explained():
             self._connection = sqlite3.connect(os.fspath(path), timeout=0, isolation_level=None)
         try:
@@ -155,6 +183,8 @@ class Database:
         try:
             with _explained():
                 database._connection.executescript(_SCHEMA)
+                for table in _ADDED.values():
+                    database._connection.execute(table)
                 database._put(Changes.to(snapshot), snapshot.header)
                 database._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                 database._connection.execute(f"PRAGMA user_version = {VERSION}")
@@ -175,6 +205,8 @@ class Database:
                 self._select("SELECT * FROM holdings"),
                 self._select("SELECT * FROM used"),
                 self._select("SELECT * FROM marks"),
+                self._select_added("tenures", 2),
+                self._select_added("allowed", 3),
             )
             self._connection.execute("COMMIT")
             self._note(Changes.to(snapshot))
@@ -182,29 +214,49 @@ class Database:
                 raise DamagedError("its rows are not those that were written")
         return snapshot
 
-    def write(self, changes: Changes, header: Header) -> None:
-        """Make `changes` in one transaction; raise StoreError."""
+    def write(self, changes: Changes, header: Header, *, synced: bool = False) -> None:
+        """Make `changes` in one transaction, which power loss may undo unless `synced`; raise StoreError."""
         with _explained():
+            if synced:
+                self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("BEGIN IMMEDIATE")
+            self._upgrade()
             self._put(changes, header)
             self._connection.execute("COMMIT")
+            if synced:
+                self._connection.execute("PRAGMA synchronous = OFF")
 
     def close(self) -> None:
         """Close the file, in the middle of a transaction too."""
         # The journal would be rolled back, which may fail; the next start does it then.
         self._connection.close()
 
+    def _upgrade(self) -> None:
+        """Make a file that an older spale wrote one of ours; what is in it means the same."""
+        # Not when it is read: it may be on a disk that cannot be written.
+        missing = [table for version, table in _ADDED.items() if version > self._version]
+        for table in missing:
+            self._connection.execute(table)
+        if missing:
+            self._connection.execute(f"PRAGMA user_version = {VERSION}")
+            self._version = VERSION
+
     def _check_version(self) -> None:
         if self._select("PRAGMA application_id") != [(_APPLICATION_ID,)]:
             raise DamagedError("it is no state file of spale")
         ((version,),) = self._select("PRAGMA user_version")
+        self._version = version
         if version > VERSION:
             raise NewerError(f"it has version {version}, and this spale knows none after {VERSION}")
-        if version != VERSION:
+        if version < _FIRST:
             raise DamagedError(f"its version is {version}, which never was")
 
     def _select(self, statement: str) -> list[Any]:
         return self._connection.execute(statement).fetchall()
+
+    def _select_added(self, table: str, since: int) -> list[Any]:
+        """Return the rows of a table that there is since version `since`."""
+        return self._select(f"SELECT * FROM {table}") if self._version >= since else []  # noqa: S608 - a name of ours
 
     def _put(self, changes: Changes, header: Header) -> None:
         self._note(changes)
@@ -239,5 +291,5 @@ def _explained() -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
         kind = LockedError if code in _BUSY else DiskError if code in _DISK else DamagedError
         raise kind(str(error)) from error
-    except (IndexError, TypeError, UnicodeDecodeError) as error:
+    except (IndexError, TypeError, ValueError) as error:
         raise DamagedError("it says what no spale would write") from error

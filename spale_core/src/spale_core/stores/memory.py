@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from spale_core.hookspecs import hookimpl
@@ -11,16 +12,16 @@ from spale_core.interfaces import StoreKind
 from spale_core.replay import ReplayMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from spale_core.interfaces import StoreSettings
-    from spale_core.model import Holding, Service, Source
+    from spale_core.model import Holding, Network, Service, Source, Tenure
 
 _Key = tuple[str, "Source", "Service"]
 
 
 class MemoryStore:
-    """Holdings and replay memories in two dictionaries."""
+    """Holdings, tenures, allowed prefixes and replay memories, each in a dictionary."""
 
     memory_lost = True
     lost_unix_ms = 0
@@ -29,18 +30,20 @@ class MemoryStore:
         """Begin with nothing, as every start does."""
         self._max_skew_ms = settings.max_skew_s * 1000
         self._holdings: dict[_Key, Holding] = {}
-        self._before: list[tuple[_Key, Holding | None]] = []
+        self._tenures: dict[_Key, Tenure] = {}
+        self._allowed: dict[Network, None] = {}
+        self._undo: list[Callable[[], None]] = []
         self._memories: dict[bytes, ReplayMemory] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Return a context that takes the holdings back if it raises; what was remembered stays so."""
-        self._before.clear()
+        """Return a context that takes back what is held if it raises; what was remembered stays so."""
+        self._undo.clear()
         try:
             yield
         except BaseException:
-            for key, holding in reversed(self._before):
-                self._set(key, holding)
+            for step in reversed(self._undo):
+                step()
             raise
 
     def remember(self, client_key: bytes, enc: bytes, unix_ms: int, now_unix_ms: int) -> bool:
@@ -67,6 +70,30 @@ class MemoryStore:
         """Return every holding."""
         return list(self._holdings.values())
 
+    def put_tenure(self, tenure: Tenure) -> None:
+        """Record when a client held a grant."""
+        self._set_tenure((tenure.client, tenure.source, tenure.service), tenure)
+
+    def delete_tenure(self, client: str, source: Source, service: Service) -> None:
+        """Forget a tenure; one that is not there is no error."""
+        self._set_tenure((client, source, service), None)
+
+    def tenures(self) -> Iterable[Tenure]:
+        """Return every tenure."""
+        return list(self._tenures.values())
+
+    def put_allowed(self, prefix: Network) -> None:
+        """Record that a prefix needs no knock."""
+        self._set_allowed(prefix, is_allowed=True)
+
+    def delete_allowed(self, prefix: Network) -> None:
+        """Forget that; one that is not there is no error."""
+        self._set_allowed(prefix, is_allowed=False)
+
+    def allowed(self) -> Iterable[Network]:
+        """Return every such prefix, the one that was put first in front."""
+        return list(self._allowed)
+
     def close(self) -> None:
         """Do nothing: there is nowhere to write to."""
 
@@ -74,9 +101,20 @@ class MemoryStore:
         return ReplayMemory(self._max_skew_ms)
 
     def _set(self, key: _Key, holding: Holding | None) -> None:
-        self._before.append((key, self._holdings.pop(key, None)))
+        self._undo.append(partial(self._set, key, self._holdings.pop(key, None)))
         if holding is not None:
             self._holdings[key] = holding
+
+    def _set_tenure(self, key: _Key, tenure: Tenure | None) -> None:
+        self._undo.append(partial(self._set_tenure, key, self._tenures.pop(key, None)))
+        if tenure is not None:
+            self._tenures[key] = tenure
+
+    def _set_allowed(self, prefix: Network, *, is_allowed: bool) -> None:
+        self._undo.append(partial(self._set_allowed, prefix, is_allowed=prefix in self._allowed))
+        self._allowed.pop(prefix, None)
+        if is_allowed:
+            self._allowed[prefix] = None
 
 
 @hookimpl

@@ -3,19 +3,23 @@
 
 Times of holdings are nanoseconds of CLOCK_BOOTTIME: no step of the wall clock moves them. The file's header
 has one instant on both clocks, the last one written; with it they are wall times too, so that a later boot
-can tell how long ago something was.
+can tell how long ago something was. Times of tenures are of CLOCK_MONOTONIC, as the kernel's sessions have
+them.
 """
 
 from __future__ import annotations
 
 from hashlib import blake2b
+from ipaddress import ip_network
+from struct import Struct
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from spale_core.model import NEVER_NS, Grant, Holding, Protocol, Service, Source
+from spale_core.model import NEVER_NS, Grant, Holding, Protocol, Service, Source, Tenure
 
 if TYPE_CHECKING:
+    from spale_core.model import Network
     from spale_core.stores.hosttime import Reading
 
 HoldingKey = tuple[str, bytes, int, int, int]
@@ -28,6 +32,7 @@ HOLDING_KEY = 5
 
 IFINDEX = 2
 
+_SPAN = Struct("<QQ")
 _NEVER = -1
 _SIGN = 2**63
 _NS_PER_MS = 1_000_000
@@ -92,6 +97,35 @@ def holding(row: Row, shift_ns: int) -> Holding:
         end_ns=NEVER_NS if end_ns == _NEVER else int(end_ns) + shift_ns,
     )
     return Holding(client, grant)
+
+
+def tenure_values(tenure: Tenure) -> Row:
+    """Return the other column of a tenure, which is named as a holding is: its spans."""
+    return (b"".join(_SPAN.pack(*span) for span in tenure.spans),)
+
+
+def tenure(row: Row) -> Tenure:
+    """Return what a row says. Raise TypeError or ValueError for nonsense."""
+    client, packed, ifindex, protocol, port, spans = row
+    if not isinstance(client, str) or not isinstance(packed, bytes) or not isinstance(spans, bytes):
+        raise TypeError("a tenure of nobody")
+    if len(spans) % _SPAN.size:
+        raise ValueError("a span that is cut")
+    source, service = Source.unpack(packed, int(ifindex)), Service(Protocol(int(protocol)), int(port))
+    return Tenure(client, source, service, tuple(_SPAN.iter_unpack(spans)))
+
+
+def allowed_key(prefix: Network) -> tuple[bytes, int]:
+    """Return the columns that name a prefix, and are all of it: its address (4 or 16 bytes) and length."""
+    return prefix.network_address.packed, prefix.prefixlen
+
+
+def allowed(row: Row) -> Network:
+    """Return what a row says. Raise TypeError or ValueError for nonsense."""
+    packed, length = row
+    if not isinstance(packed, bytes):
+        raise TypeError("a prefix of nothing")
+    return ip_network((packed, int(length)))
 
 
 def signed(unix_ms: int) -> int:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from spale_core.interfaces import StoreSettings
-    from spale_core.model import Holding, Service, Source
+    from spale_core.model import Holding, Network, Service, Source, Tenure
     from spale_core.stores.hosttime import StoreClock
 
 _RETRY_NS: Final = 60_000_000_000
@@ -35,7 +35,7 @@ _RETRY_NS: Final = 60_000_000_000
 
 
 class SqliteStore(MemoryStore):
-    """Holdings and replay memories, in memory and in ``spale.db``."""
+    """Holdings, tenures, allowed prefixes and replay memories, in memory and in ``spale.db``."""
 
     def __init__(
         self, settings: StoreSettings, clock: StoreClock | None = None, runtime: Path = RUNTIME
@@ -100,7 +100,8 @@ class SqliteStore(MemoryStore):
             self._take_over(snapshot)
         try:
             if self._file.is_open:
-                self._file.write(self._changes, self._header())
+                # Or power loss brings the clean end of the daemon before back (docs/adr/0080).
+                self._file.write(self._changes, self._header(), synced=True)
             else:
                 self._file.renew(self._snapshot())
         except (SpaleError, OSError) as error:
@@ -138,8 +139,18 @@ class SqliteStore(MemoryStore):
                 continue
             holding = rows.holding(row, shift_ns)
             take((holding.client, holding.grant.source, holding.grant.service), holding)
+        for row in snapshot.tenures:
+            if same_boot:
+                tenure = rows.tenure(row)
+                super()._set_tenure((tenure.client, tenure.source, tenure.service), tenure)
+            else:
+                self._changes.tenures[row[: rows.HOLDING_KEY]] = None
+        for row in snapshot.allowed:
+            super()._set_allowed(rows.allowed(row), is_allowed=True)
 
     def _lose_memory(self) -> None:
+        # Until it let go of the folder, a moment ago, another daemon may have taken knocks.
+        self._look_at_the_clock()
         self.memory_lost, self.lost_unix_ms = True, self._now.unix_ms
 
     def _flush(self) -> None:
@@ -148,7 +159,8 @@ class SqliteStore(MemoryStore):
             self._try_again()
         elif self._changes or self._holdings:
             try:
-                self._file.write(self._changes, self._header())
+                # A prefix that was taken from the list must not be back after power loss: it has no end.
+                self._file.write(self._changes, self._header(), synced=bool(self._changes.allowed))
             except SpaleError as error:
                 self._go_on_in_memory(error)
         self._changes = Changes()
@@ -198,6 +210,8 @@ class SqliteStore(MemoryStore):
                 for enc, unix_ms in memory
             ],
             [(client_key, rows.signed(m.mark_unix_ms)) for client_key, m in self._memories.items()],
+            [(*rows.holding_key(*key), *rows.tenure_values(held)) for key, held in self._tenures.items()],
+            [rows.allowed_key(prefix) for prefix in self._allowed],
         )
 
     def _values(self, holding: Holding) -> rows.Row:
@@ -217,6 +231,15 @@ class SqliteStore(MemoryStore):
         super()._set(key, holding)
         values = None if holding is None else self._values(holding)
         self._changes.holdings[rows.holding_key(*key)] = values
+
+    def _set_tenure(self, key: tuple[str, Source, Service], tenure: Tenure | None) -> None:
+        super()._set_tenure(key, tenure)
+        values = None if tenure is None else rows.tenure_values(tenure)
+        self._changes.tenures[rows.holding_key(*key)] = values
+
+    def _set_allowed(self, prefix: Network, *, is_allowed: bool) -> None:
+        super()._set_allowed(prefix, is_allowed=is_allowed)
+        self._changes.allowed[rows.allowed_key(prefix)] = () if is_allowed else None
 
 
 @hookimpl

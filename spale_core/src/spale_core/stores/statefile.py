@@ -60,10 +60,10 @@ class StateFile:
         self._is_known = True
         return snapshot
 
-    def write(self, changes: Changes, header: Header) -> None:
-        """Write to the file, if there is one; raise StoreError."""
+    def write(self, changes: Changes, header: Header, *, synced: bool = False) -> None:
+        """Write to the file, if there is one, what power loss may undo unless `synced`; raise StoreError."""
         if self._database is not None:
-            self._database.write(changes, header)
+            self._database.write(changes, header, synced=synced)
 
     def renew(self, snapshot: Snapshot) -> None:
         """Put a new file that says `snapshot` in the place of the old; raise SpaleError or OSError."""

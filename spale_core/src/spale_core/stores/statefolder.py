@@ -106,6 +106,8 @@ class StateFolder:
         try:
             self.path.unlink(missing_ok=True)
             _journal(self.path).unlink(missing_ok=True)
+            # Or it is there again after a power loss.
+            os.fsync(self._descriptor)
         except OSError:
             return self._say_outside()
         return True
@@ -124,6 +126,8 @@ class StateFolder:
             self.put_aside(unix_ms)
         _journal(self.path).unlink(missing_ok=True)
         draft.replace(self.path)
+        if self._descriptor is not None:
+            os.fsync(self._descriptor)
         self._mark.unlink(missing_ok=True)
 
     def discard(self, draft: Path) -> None:

@@ -14,9 +14,12 @@ Nothing in here needs pytest; a promise that is broken raises `BrokenPromiseErro
 from spale_core.testing.authenticator import AuthenticatorContract
 from spale_core.testing.clock import FakeClock
 from spale_core.testing.dataplane import DataplaneContract
+from spale_core.testing.examination import ExaminationContract
+from spale_core.testing.fake_rehearsal import rehearse as rehearse_by_fake
 from spale_core.testing.fakes import FakeDataplane
 from spale_core.testing.packet import Packet
 from spale_core.testing.promise import BrokenPromiseError
+from spale_core.testing.rehearsal import RehearsalContract
 from spale_core.testing.store import DurableStoreContract, GrantStoreContract
 
 __all__ = [
@@ -24,8 +27,11 @@ __all__ = [
     "BrokenPromiseError",
     "DataplaneContract",
     "DurableStoreContract",
+    "ExaminationContract",
     "FakeClock",
     "FakeDataplane",
     "GrantStoreContract",
     "Packet",
+    "RehearsalContract",
+    "rehearse_by_fake",
 ]

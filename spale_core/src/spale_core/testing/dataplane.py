@@ -11,8 +11,8 @@ from unittest import SkipTest
 from attrs import evolve
 
 from spale_core.errors import DataplaneError
-from spale_core.interfaces import DataplaneSettings, Outcome
-from spale_core.model import NEVER_NS, Grant, KernelTag, Protocol, Service, Source
+from spale_core.interfaces import DataplaneSettings
+from spale_core.model import NEVER_NS, Grant, KernelTag, Outcome, Protocol, Service, Source
 from spale_core.testing.promise import holds, raises, same
 from spale_core.testing.session import SessionContract
 
@@ -70,6 +70,21 @@ class DataplaneContract(SessionContract):
         with closing(self.make(SETTINGS)) as dataplane:
             dataplane.allow(grants)
             same(set(dataplane.installed()), set(grants), "installed() returns what was allowed")
+
+    def test_what_is_installed_can_be_browsed(self) -> None:
+        """The same, piece by piece, also after the end of the one who is asked."""
+        grants = [a_grant(f"192.0.2.{host}") for host in range(1, 5)]
+        with closing(self.make(SETTINGS)) as dataplane:
+            same(list(dataplane.browse_grants()), [], "a new dataplane has no grants")
+            dataplane.allow(grants)
+            same(set(dataplane.browse_grants()), set(grants), "browse_grants() returns what was allowed")
+            browsed = dataplane.browse_grants()
+        same(set(browsed), set(grants), "what is browsed can be read on")
+
+    def test_nobody_knocked_at_first(self) -> None:
+        """No bucket counts anything."""
+        with closing(self.make(SETTINGS)) as dataplane:
+            same(list(dataplane.buckets()), [], "a new dataplane has counted no knocks")
 
     def test_allowing_again_replaces(self) -> None:
         """One source and service has one grant, the latest."""

@@ -12,7 +12,7 @@ from spale_core.model import Session, SessionState
 from spale_core.testing.packet import Packet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from spale_core.interfaces import DataplaneSettings
     from spale_core.model import Connection, Service, Source
@@ -35,6 +35,10 @@ class FakeSessions:
     def sessions(self) -> Iterable[Session]:
         """Return the sessions, as packets have opened and moved them."""
         return list(self._sessions.values())
+
+    def browse_sessions(self) -> Iterator[Session]:
+        """Return the same."""
+        return iter(list(self.sessions()))
 
     def put_sessions(self, sessions: Sequence[Session]) -> None:
         """Install or replace `sessions`, all or none."""

@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from spale_core.errors import DataplaneError
-from spale_core.interfaces import Loss, Outcome
-from spale_core.model import NEVER_NS, Attachment, AttachMode, Connection, Counter, Protocol, Reason
+from spale_core.model import (
+    NEVER_NS,
+    Attachment,
+    AttachMode,
+    Bucket,
+    Connection,
+    Counter,
+    Loss,
+    Outcome,
+    Protocol,
+    Reason,
+)
 from spale_core.testing.fake_sessions import FakeSessions
 from spale_core.testing.packet import Packet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from spale_core.clock import Clock
     from spale_core.interfaces import DataplaneSettings
@@ -47,6 +57,7 @@ class FakeDataplane(FakeSessions):
         self._always: tuple[Network, ...] = ()
         self.services: frozenset[Service] = frozenset()
         self.tags: frozenset[KernelTag] = frozenset()
+        self.knocked: dict[Source, int] = {}
         self._attached: list[Attachment] = []
         self.left: FakeDataplane | None = None
 
@@ -84,6 +95,14 @@ class FakeDataplane(FakeSessions):
     def counters(self) -> Mapping[Reason, Counter]:
         """Return what was counted, by reason."""
         return dict(self._counters)
+
+    def browse_grants(self) -> Iterator[Grant]:
+        """Return the grants."""
+        return iter(list(self.installed()))
+
+    def buckets(self) -> Iterator[Bucket]:
+        """Return whose knocks a test has counted."""
+        return iter([Bucket(source, full_ns) for source, full_ns in self.knocked.items()])
 
     def predecessor(self, _interfaces: Sequence[str]) -> FakeDataplane | None:
         """Return the earlier one that a test has given it."""

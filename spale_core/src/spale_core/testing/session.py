@@ -60,6 +60,7 @@ class SessionContract:
         with closing(self.make(_SETTINGS)) as dataplane:
             dataplane.put_sessions(sessions)
             same(set(dataplane.sessions()), set(sessions), "sessions() returns what was put")
+            same(set(dataplane.browse_sessions()), set(sessions), "browse_sessions() returns the same")
             later = evolve(a_session(), last_ns=9 * _SECOND_NS)
             dataplane.put_sessions([later])
             same(set(dataplane.sessions()), {later, *sessions[1:]}, "the latest replaces the earlier one")

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from contextlib import closing
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 
 from spale_core.interfaces import StoreSettings
-from spale_core.model import NEVER_NS, Holding
+from spale_core.model import NEVER_NS, Holding, Tenure
 from spale_core.testing.dataplane import a_grant
 from spale_core.testing.promise import holds, raises, same
 
@@ -21,6 +22,7 @@ _KEY, _OTHER_KEY = bytes([1] * 32), bytes([2] * 32)
 _ENC, _OTHER_ENC = bytes([3] * 32), bytes([4] * 32)
 _NOW_MS = 1_700_000_000_000
 _SKEW_MS = 30_000
+_PREFIXES = [ip_network("192.0.2.0/24"), ip_network("192.0.2.0/32"), ip_network("2001:db8::/32")]
 
 
 class _CancelledError(Exception):
@@ -58,21 +60,68 @@ class GrantStoreContract:
                     store.delete("alice", mine.grant.source, mine.grant.service)
             same(_by_client(store), {"bob": yours}, "deleting is exact, and idempotent")
 
-    def test_a_transaction_that_raises_keeps_no_holding(self) -> None:
-        """After an error all holdings are as before."""
-        before = Holding("alice", a_grant())
+    def test_tenures_are_kept_per_client(self) -> None:
+        """Beside holdings, and apart from them: who held a pair and when, the latest word counts."""
+        mine, yours = a_tenure("alice"), a_tenure("bob", (1, 2), (5, NEVER_NS))
+        with closing(self._open()) as store:
+            with store.transaction():
+                store.put_tenure(a_tenure("alice", (7, 8)))
+                store.put_tenure(mine)
+                store.put_tenure(yours)
+                store.delete("alice", mine.source, mine.service)
+            same(_tenures(store), {"alice": mine, "bob": yours}, "one tenure per client and pair")
+            with store.transaction():
+                for _ in range(2):
+                    store.delete_tenure("alice", mine.source, mine.service)
+            same(_tenures(store), {"bob": yours}, "deleting is exact, and idempotent")
+
+    def test_a_transaction_that_raises_keeps_nothing_held(self) -> None:
+        """After an error all holdings and tenures are as before."""
+        before, tenure = Holding("alice", a_grant()), a_tenure("alice")
 
         def fail() -> None:
             with store.transaction():
                 store.put(Holding("bob", a_grant()))
-                store.delete("alice", before.grant.source, before.grant.service)
+                store.put_tenure(a_tenure("bob"))
+                store.delete("alice", tenure.source, tenure.service)
+                store.delete_tenure("alice", tenure.source, tenure.service)
                 raise _CancelledError
 
         with closing(self._open()) as store:
             with store.transaction():
                 store.put(before)
+                store.put_tenure(tenure)
             raises(_CancelledError, fail, "a transaction hands errors on")
             same(_by_client(store), {"alice": before}, "a transaction that raises changes no holding")
+            same(_tenures(store), {"alice": tenure}, "a transaction that raises changes no tenure")
+
+    def test_allowed_prefixes_are_kept(self) -> None:
+        """They are a set, beside holdings: once each, of both families, told apart by their length too."""
+        with closing(self._open()) as store:
+            with store.transaction():
+                for prefix in (*_PREFIXES, *_PREFIXES):
+                    store.put_allowed(prefix)
+            same(sorted(map(str, store.allowed())), sorted(map(str, _PREFIXES)), "each prefix is there once")
+            with store.transaction():
+                for _ in range(2):
+                    store.delete_allowed(_PREFIXES[0])
+            same(set(store.allowed()), set(_PREFIXES[1:]), "deleting is exact, and idempotent")
+            same(list(store.live()), [], "a prefix is no holding")
+
+    def test_a_transaction_that_raises_changes_no_prefix(self) -> None:
+        """After an error all of them are as before."""
+
+        def fail() -> None:
+            with store.transaction():
+                store.put_allowed(_PREFIXES[1])
+                store.delete_allowed(_PREFIXES[0])
+                raise _CancelledError
+
+        with closing(self._open()) as store:
+            with store.transaction():
+                store.put_allowed(_PREFIXES[0])
+            raises(_CancelledError, fail, "a transaction hands errors on")
+            same(list(store.allowed()), _PREFIXES[:1], "a transaction that raises changes no prefix")
 
     def test_a_datagram_counts_once(self) -> None:
         """`remember` is test-and-set, per client key."""
@@ -129,6 +178,27 @@ class DurableStoreContract(GrantStoreContract):
         with closing(self._open()) as store:
             same(_by_client(store), {"alice": kept, "bob": endless}, "what was held is held after a restart")
 
+    def test_tenures_come_back(self) -> None:
+        """In the same boot to the nanosecond, which is how sessions are compared with them."""
+        kept, lasting = a_tenure("alice", (1, 2), (3, 4)), a_tenure("bob", (2**63 + 1, NEVER_NS))
+        with closing(self._open()) as store, store.transaction():
+            for tenure in (kept, lasting, a_tenure("carol")):
+                store.put_tenure(tenure)
+            store.delete_tenure("carol", kept.source, kept.service)
+        with closing(self._open()) as store:
+            same(_tenures(store), {"alice": kept, "bob": lasting}, "tenures are there after a restart")
+
+    def test_allowed_prefixes_come_back(self) -> None:
+        """What was deleted does not."""
+        with closing(self._open()) as store:
+            with store.transaction():
+                for prefix in _PREFIXES:
+                    store.put_allowed(prefix)
+            with store.transaction():
+                store.delete_allowed(_PREFIXES[0])
+        with closing(self._open()) as store:
+            same(set(store.allowed()), set(_PREFIXES[1:]), "prefixes are there after a restart")
+
     def test_used_datagrams_stay_used(self) -> None:
         """A restart loses neither the set nor the mark."""
         later_ms = _NOW_MS + _SKEW_MS + 1
@@ -147,6 +217,15 @@ class DurableStoreContract(GrantStoreContract):
             lost_unix_ms = store.lost_unix_ms
         with closing(self._open()) as store:
             same((store.memory_lost, store.lost_unix_ms), (False, lost_unix_ms), "a restart loses nothing")
+
+
+def a_tenure(client: str, *spans: tuple[int, int]) -> Tenure:
+    """Return a tenure of what `a_grant` is for."""
+    return Tenure(client, a_grant().source, a_grant().service, spans or ((1_000, NEVER_NS),))
+
+
+def _tenures(store: GrantStore) -> dict[str, Tenure]:
+    return {tenure.client: tenure for tenure in store.tenures()}
 
 
 def _by_client(store: GrantStore) -> dict[str, Holding]:

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""What an administrator has done by hand, as events for the log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from attrs import frozen
+
+from spale_core.events import Event, Level
+
+if TYPE_CHECKING:
+    from spale_core.model import Network, Service, Source
+
+
+@frozen(kw_only=True)
+class Authorized(Event):
+    """An address was granted services; windows in seconds, -1 never ends."""
+
+    word: ClassVar[str] = "authorized"
+    level: ClassVar[Level] = Level.NOTICE
+    always: ClassVar[bool] = True
+
+    source: Source
+    services: tuple[Service, ...]
+    idle_s: int
+    grace_s: int
+    max_s: int
+
+
+@frozen(kw_only=True)
+class Deauthorized(Event):
+    """What was granted so was taken back, or its `cause` is that the configuration changed."""
+
+    word: ClassVar[str] = "deauthorized"
+    level: ClassVar[Level] = Level.NOTICE
+    always: ClassVar[bool] = True
+
+    source: Source
+    services: tuple[Service, ...]
+    sessions: int | None = None
+    cause: str | None = None
+
+
+@frozen(kw_only=True)
+class Allowed(Event):
+    """A prefix needs no knock from now on."""
+
+    word: ClassVar[str] = "allowed"
+    level: ClassVar[Level] = Level.NOTICE
+    always: ClassVar[bool] = True
+
+    prefix: Network
+
+
+@frozen(kw_only=True)
+class Disallowed(Event):
+    """A prefix was taken from that list."""
+
+    word: ClassVar[str] = "disallowed"
+    level: ClassVar[Level] = Level.NOTICE
+    always: ClassVar[bool] = True
+
+    prefix: Network
+
+
+@frozen(kw_only=True)
+class TrialEnded(Event):
+    """The trial is over: it was confirmed, and everything stays; or `unconfirmed`, and the ports open."""
+
+    word: ClassVar[str] = "trial"
+    level: ClassVar[Level] = Level.NOTICE
+
+    ended: str

@@ -95,7 +95,7 @@ def e2e(session: nox.Session) -> None:
     """Test real daemons and real clients between network namespaces."""
     objects(session)
     floods = "tests/e2e/test_junk.py"  # they leave no time to whatever runs beside them
-    pytest(session, "-n", "3", "tests/e2e", f"--ignore={floods}")  # the others wait more than they work
+    pytest(session, "-n", "4", "tests/e2e", f"--ignore={floods}")  # the others wait more than they work
     pytest(session, floods)
 
 
@@ -129,7 +129,7 @@ def bench(session: nox.Session) -> None:
         tool(session, "python", f"tests/bench/{script}.py")
     for dataplane in ("tc", "xdp"):
         tool(session, "python", "tests/bench/end_to_end.py", dataplane)
-    for script in ("knocks", "life_cycle", "reload"):
+    for script in ("knocks", "life_cycle", "reload", "control"):
         tool(session, "python", f"tests/bench/{script}.py")
 
 

@@ -16,7 +16,7 @@
 /* An enum and not macros, so that BTF carries the numbers to _abi.py. */
 enum spale_const {
 	/* Raise it with every change of a key, a value, a map's kind or a meaning. */
-	SPALE_ABI_VERSION = 2,
+	SPALE_ABI_VERSION = 3,
 	/* The SPA datagram, version 2 (wire.md), in bytes. */
 	SPALE_SPA_LEN = 128,
 	SPALE_SPA_TAG_LEN = 8,
@@ -31,6 +31,8 @@ enum spale_const {
 	SPALE_SESSIONS_PER_PAIR = 64,
 	/* How long a CLOSING session lets packets in after the last one, in seconds. */
 	SPALE_CLOSING_S = 120,
+	/* 64 tags each; a power of two. */
+	SPALE_TAG_FILTER_WORDS = 16384,
 };
 
 /* An address of either family, IPv4 as ::ffff:a.b.c.d; a link-local IPv6 source has the index of its
@@ -108,7 +110,10 @@ struct spale_allow_key {
 	struct spale_addr source;
 };
 
-/* spale_tags: HASH, key: the 8 tag bytes as they stand in the datagram. */
+/* spale_tag_filter: ARRAY, SPALE_TAG_FILTER_WORDS entries, value: __u64. The bit of a tag, its 8 bytes read as a number,
+ * is number % 64 of the entry tag / 64 % SPALE_TAG_FILTER_WORDS. It is set as long as the tag is in spale_tags. */
+
+/* spale_tags: HASH, key: the 8 tag bytes as they stand in the datagram. Without its bit a tag is not looked up. */
 struct spale_tag {
 	__u64 k0; /* SipHash's keys */
 	__u64 k1;

@@ -72,15 +72,14 @@ static __always_inline enum spale_reason spale_filter_spa(spale_ctx *ctx, struct
 	enum spale_reason reason = spale_judge_spa_form(packet);
 	const struct spale_knock *knock;
 	const struct spale_tag *tag;
-	__u64 now_ns, name;
+	__u64 now_ns;
 
 	if (reason != SPALE_R_PASS_SPA)
 		return reason;
 	knock = spale_header(ctx, packet, struct spale_knock);
 	if (!knock || knock->udp.length != spale_be16(sizeof(*knock)))
 		return SPALE_R_SPA_LENGTH;
-	name = knock->tag;
-	tag = bpf_map_lookup_elem(&spale_tags, &name);
+	tag = spale_tag_get(knock->tag);
 	if (!tag)
 		return SPALE_R_UNKNOWN_TAG;
 	now_ns = bpf_ktime_get_ns();

@@ -55,6 +55,13 @@ struct {
 } spale_allow SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SPALE_TAG_FILTER_WORDS);
+	__type(key, __u32);
+	__type(value, __u64);
+} spale_tag_filter SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
 	__type(key, __u64);
@@ -162,6 +169,17 @@ static __always_inline int spale_track(const struct spale_packet *packet, __u64 
 	if (!error)
 		(*count)++;
 	return !error || error == -SPALE_EEXIST;
+}
+
+/* Look a tag up. Most of those that nobody knows have no bit, which costs next to nothing (docs/adr/0059). */
+static __always_inline const struct spale_tag *spale_tag_get(__u64 tag)
+{
+	const __u32 word = spale_tag_word(tag);
+	const __u64 *bits = bpf_map_lookup_elem(&spale_tag_filter, &word);
+
+	if (!bits || !spale_has_tag(*bits, tag))
+		return NULL;
+	return bpf_map_lookup_elem(&spale_tags, &tag);
 }
 
 /* Test and set: whether this mac has never passed. */

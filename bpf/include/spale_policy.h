@@ -187,6 +187,17 @@ static __always_inline enum spale_reason spale_judge_spa_form(const struct spale
 	return SPALE_R_PASS_SPA;
 }
 
+/* Return which entry of spale_tag_filter has the bit of a tag. */
+static __always_inline __u32 spale_tag_word(__u64 tag)
+{
+	return tag / 64 % SPALE_TAG_FILTER_WORDS;
+}
+
+static __always_inline int spale_has_tag(__u64 word, __u64 tag)
+{
+	return word >> tag % 64 & 1;
+}
+
 static __always_inline enum spale_reason spale_judge_tag(const struct spale_tag *tag, __u64 now_ns)
 {
 	return now_ns < tag->not_before_ns || now_ns > tag->not_after_ns ? SPALE_R_STALE_TAG : SPALE_R_PASS_SPA;

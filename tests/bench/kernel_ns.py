@@ -19,6 +19,7 @@ sys.path.append(str(Path(__file__).parents[1] / "kernel"))  # when it is run alo
 import knock
 import packets as p
 import rig
+import rows_spa
 from books import key_of
 from coarse import DeployedRig
 from machine import NEVER, SECOND, Entry, client, now_ns
@@ -128,6 +129,8 @@ def cases() -> Iterator[Case]:
         yield Case(f"junk at the SPA port, {ip}", to_spa, Reason.UNKNOWN_TAG, JUNK)
         to_spa = frame(p.udp(SPA, wrong_mac), p.UDP)
         yield Case(f"wrong mac, {ip}", to_spa, Reason.BAD_MAC, WRONG_MAC)
+        to_spa = frame(p.udp(SPA, rows_spa.NEAR_TAG + junk[8:]), p.UDP)
+        yield Case(f"junk with a tag's bit, {ip}", to_spa, Reason.UNKNOWN_TAG, None)
         yield Case(f"data dropped, {ip}", data, Reason.NO_GRANT, None)
         yield Case(f"session, no grant, {ip}", data, None, None, _tracking(family))
         yield Case(f"session, dead grant, {ip}", data, None, None, _tracking(family, dead=True))

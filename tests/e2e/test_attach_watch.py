@@ -137,9 +137,6 @@ def test_detach_from_one_of_two_is_for_good(tc_house):
     ended = until(lambda: tc_house.daemon.events("attachment_lost") or tc_house.daemon.exit_code, SWEEP_S + 1)
     assert not ended
     assert tc_house.all_open(tc_house.guests())
-    run_tool(tc_house.stage.server, "spale_core.cli.main", "detach")
-    assert until(lambda: tc_house.daemon.exit_code is not None, NOTICED_S)
-    assert tc_house.daemon.exit_code == 0
 
 
 def test_an_interface_that_comes_anew_is_shut(tc_house):

@@ -144,6 +144,8 @@ def test_mistakes_and_what_needs_a_restart(change):
         "XDP_MODE": "generic",
         "STATE_DIR": house.folder / "elsewhere",
         "PIN_DIR": house.folder / "elsewhere",
+        "SOCKET": house.folder / "elsewhere.sock",
+        "SOCKET_GROUP": "users",
     }
     for key, value in restart.items():
         assert change.fails(LOG_ONLY=1, **{key: value}) == [f"{key}: needs a restart"]

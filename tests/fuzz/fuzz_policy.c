@@ -58,6 +58,18 @@ static void allow_grants(struct spale_addr source)
 	put("spale_grants", &key, &grant);
 }
 
+static void know_tag(void)
+{
+	__u32 word;
+	__u64 name, bits;
+
+	memcpy(&name, tag_name, sizeof(name));
+	word = spale_tag_word(name);
+	bits = 1ULL << name % 64;
+	put("spale_tag_filter", &word, &bits);
+	put("spale_tags", tag_name, &tag);
+}
+
 /* Make the state in which every packet arrives. */
 static void prepare(const struct arrival *how)
 {
@@ -82,7 +94,7 @@ static void prepare(const struct arrival *how)
 	allow_grants(client4);
 	allow_grants(client6);
 	put("spale_allow", &prefix, &allowed);
-	put("spale_tags", tag_name, &tag);
+	know_tag();
 }
 
 /* Make the end of a packet a knock with a right mac: no fuzzer finds one by itself. */

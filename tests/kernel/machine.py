@@ -158,7 +158,15 @@ class Machine(ABC):
     def tag(self, tag: bytes, mac_key: bytes, not_before_ns: int, not_after_ns: int) -> None:
         """Make a tag known."""
         keys = struct.unpack("<QQ", mac_key)
+        self.bit(tag)
         self.put("spale_tags", tag, _abi.TAG.pack(*keys, not_before_ns, not_after_ns))
+
+    def bit(self, tag: bytes) -> None:
+        """Set the bit of a tag, without which it is not looked up."""
+        number = int.from_bytes(tag, sys.byteorder)
+        key = index(number >> 6 & _abi.TAG_FILTER_WORDS - 1)
+        word = int.from_bytes(self.get("spale_tag_filter", key) or b"", sys.byteorder) | 1 << (number & 63)
+        self.put("spale_tag_filter", key, word.to_bytes(8, sys.byteorder))
 
     def counted(self, before: Counters) -> dict[Reason, bytes]:
         """Return the reasons counted since `before`, each with the source that its counter shows."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import functools
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -36,6 +35,9 @@ CLEARED = (
     "spale_seen_macs",
     "spale_buckets",
 )
+CLEANED = ("spale_services", "spale_tag_filter")
+"""Arrays; of the others nothing is left to clean."""
+
 ENTRIES = {
     "spale_grants": 64,
     "spale_sessions": 256,
@@ -79,7 +81,7 @@ class Rig(Machine):
             self.object.set_max_entries(name, entries)
         self.alter(self.object)
         self.object.load()
-        self._ports: set[int] = set()
+        self._indexes: dict[str, set[bytes]] = {name: set() for name in CLEANED}
         self._fds: dict[str, int] = {}
         self.reset()
 
@@ -118,8 +120,8 @@ class Rig(Machine):
 
     def put(self, name: str, key: bytes, value: bytes) -> None:
         """Write an element of a map."""
-        if name == "spale_services":
-            self._ports.add(int.from_bytes(key, sys.byteorder))
+        if name in CLEANED:
+            self._indexes[name].add(key)
         libbpf.map_update(self._map(name), key, value)
 
     def _map(self, name: str) -> int:
@@ -137,14 +139,15 @@ class Rig(Machine):
         return dict(libbpf.map_items(self._map(name), shape.key_size, shape.value_size))
 
     def clear(self) -> None:
-        """Empty every map but the counters; an array has no fewer elements for it."""
+        """Empty every map but the counters; an array has no fewer elements for it, but zeros."""
         for name in CLEARED:
             fd = self._map(name)
             for key in list(libbpf.map_keys(fd, _abi.MAPS[name].key_size)):
                 libbpf.map_delete(fd, key)
-        for port in self._ports:
-            libbpf.map_update(self._map("spale_services"), index(port), index(0))
-        self._ports.clear()
+        for name, indexes in self._indexes.items():
+            for key in indexes:
+                libbpf.map_update(self._map(name), key, bytes(_abi.MAPS[name].value_size))
+            indexes.clear()
 
     def counters(self) -> Counters:
         """Return every counter by reason and CPU."""

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import functools
+import struct
 from typing import TYPE_CHECKING
 
 import packets as p
 from knock import BODY, MAC_KEY, TAG, knock
-from machine import SECOND, now_ns
+from machine import NEVER, SECOND, now_ns
 from packets import DSTOPTS, FRAGMENT, HOPOPTS, IPV4_MORE, IPV6_MORE, SYN
 from table import ETHERNET, FAMILIES, SPA_PORT, Row, chained, frame
 
+from spale_bpf import _abi
 from spale_bpf._abi import Reason, Service
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 GOOD = knock()
 OTHER_TAG = bytes(8)
+NEAR_TAG = TAG[:3] + bytes(2) + TAG[5:]
+"""It has the bit of TAG: the lowest 20 bits, or on the other kind of machine the last ones, are its own."""
 
 
 def spa(family: int, payload: bytes = GOOD, *, length: int | None = None) -> bytes:
@@ -44,6 +48,11 @@ def tag_state(not_before_s: float, not_after_s: float, tag: bytes = TAG) -> Stat
         loaded.tag(tag, MAC_KEY, *window)
 
     return state
+
+
+def bitless(loaded: Machine) -> None:
+    """Put a tag where nobody looks."""
+    loaded.put("spale_tags", OTHER_TAG, _abi.TAG.pack(*struct.unpack("<QQ", MAC_KEY), 0, NEVER))
 
 
 def limited(burst: int, cost_ns: int = 3600 * SECOND) -> State:
@@ -112,6 +121,12 @@ def tag_rows() -> Iterator[Row]:
     for family in FAMILIES:
         name = f"spa-ipv{family}"
         yield Row(f"{name}-unknown", spa(family, knock(tag=OTHER_TAG)), Reason.UNKNOWN_TAG)
+        yield Row(f"{name}-unknown-with-a-bit", spa(family, knock(tag=NEAR_TAG)), Reason.UNKNOWN_TAG)
+        near = (tag_state(-5, 60, NEAR_TAG),)
+        yield Row(f"{name}-two-share-a-bit", spa(family, knock(tag=NEAR_TAG)), None, near)
+        yield Row(
+            f"{name}-without-its-bit", spa(family, knock(tag=OTHER_TAG)), Reason.UNKNOWN_TAG, (bitless,)
+        )
         yield Row(f"{name}-early", spa(family), Reason.STALE_TAG, (tag_state(60, 90),))
         yield Row(f"{name}-late", spa(family), Reason.STALE_TAG, (tag_state(-5, -1),))
         yield Row(f"{name}-valid", spa(family), None, (tag_state(-5, 60),))

@@ -20,17 +20,27 @@ ROOM = 10_000
 MANY = {number.to_bytes(8, "little"): number.to_bytes(32, "little") for number in range(9_000)}
 
 
-@pytest.fixture(
-    params=[None, errno.EINVAL, errno.EOPNOTSUPP, 524], ids=["now", "5.5", "none", "other"]
-)
-def fd(request, monkeypatch):
-    """Return a map for many tags; the kernel refuses batches with this number, if there is one."""
+@pytest.fixture(params=[None, errno.EINVAL, errno.EOPNOTSUPP, 524], ids=["now", "5.5", "none", "other"])
+def loaded(request, monkeypatch):
+    """Return an object for many tags; the kernel refuses batches with this number, if there is one."""
     if request.param is not None:
         for name in ("bpf_map_update_batch", "bpf_map_delete_batch"):
             monkeypatch.setattr(library(), name, lambda *_: -request.param)
     with open_object("spale_tc", settings(max_tags=ROOM)) as opened:
         opened.load()
-        yield opened.map_fd("spale_tags")
+        yield opened
+
+
+@pytest.fixture
+def fd(loaded):
+    """Return the map of tags."""
+    return loaded.map_fd("spale_tags")
+
+
+@pytest.fixture
+def map_(loaded, fd):
+    """Return what writes it."""
+    return TagMap(fd, loaded.map_fd("spale_tag_filter"))
 
 
 def held(fd):
@@ -71,9 +81,8 @@ def in_kernel(*wanted):
     return {tag.tag: codec.tag_value(tag) for tag in wanted}
 
 
-def test_a_tag_map_that_is_full_is_as_before(fd):
+def test_a_tag_map_that_is_full_is_as_before(fd, map_):
     """What was new is gone, what was replaced is back, nothing was removed; and after that it works on."""
-    map_ = TagMap(fd)
     before = tags(*range(6_000))
     map_.become(before)
     moved = [evolve(tag, not_after_ns=9) for tag in before[:100]]
@@ -84,9 +93,8 @@ def test_a_tag_map_that_is_full_is_as_before(fd):
     assert held(fd) == in_kernel(*moved, *before[100:150])
 
 
-def test_only_what_has_changed_is_written(fd):
+def test_only_what_has_changed_is_written(fd, map_):
     """The very same tags cost nothing: what somebody else did to one of them is not even seen."""
-    map_ = TagMap(fd)
     before = tags(1, 2)
     map_.become(before)
     libbpf.map_delete(fd, before[0].tag)

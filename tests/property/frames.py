@@ -46,8 +46,8 @@ TALKERS = {4: (p.CLIENT4, p.CLIENT4, p.OTHER4), 6: (p.CLIENT6, p.CLIENT6, p.LINK
 TALKED_TO = (table.TCP_PORT, table.BOTH_PORT)
 TALK = (*(p.SYN,) * 3, *(p.ACK,) * 3, p.FIN | p.ACK, p.RST, p.SYN | p.ACK, p.SYN | p.FIN)
 
-TAGS = tuple(bytes([number]) * 8 for number in range(1, 5))
-"""Names of tags; scenes make some of them known, under `key_of`."""
+TAGS = (*(bytes([number]) * 8 for number in range(1, 5)), bytes.fromhex("0101010000010101"))
+"""Names of tags, of which two share a bit; scenes make some of them known, under `key_of`."""
 
 BODIES = tuple(bytes([number]) * 112 for number in range(8))
 """What is behind the macs, few enough to come again."""

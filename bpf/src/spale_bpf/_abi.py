@@ -10,7 +10,7 @@ import enum
 from struct import Struct
 from typing import Final, NamedTuple
 
-ABI_VERSION: Final = 2
+ABI_VERSION: Final = 3
 SPA_LEN: Final = 128
 SPA_TAG_LEN: Final = 8
 SPA_MAC_LEN: Final = 8
@@ -20,6 +20,7 @@ MAX_VLANS: Final = 2
 ALLOW_FAMILY_BITS: Final = 32
 SESSIONS_PER_PAIR: Final = 64
 CLOSING_S: Final = 120
+TAG_FILTER_WORDS: Final = 16384
 
 
 class Flag(enum.IntFlag):
@@ -188,6 +189,7 @@ MAPS: Final = {
     "spale_sessions": MapShape(1, 40, 24, 65536, 0),
     "spale_session_counts": MapShape(1, 20, 4, 65536, 0),
     "spale_allow": MapShape(11, 24, 1, 65536, 1),
+    "spale_tag_filter": MapShape(2, 4, 8, 16384, 0),
     "spale_tags": MapShape(1, 8, 32, 1024, 0),
     "spale_seen_macs": MapShape(9, 8, 1, 65536, 0),
     "spale_buckets": MapShape(9, 16, 8, 16384, 0),

@@ -23,7 +23,7 @@ from spale_core.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from spale_core.model import Address, Connection, KernelTag, Network
 
@@ -32,6 +32,7 @@ ALLOWED = b"\x01"
 
 _INDEX = struct.Struct("=I")
 _TIME = struct.Struct("=Q")
+_WORD = struct.Struct("=Q")
 _STATES = {int(number): SessionState[number.name] for number in _abi.SessionState}
 _CLOSING = int(_abi.SessionState.CLOSING)
 _OPEN = int(_abi.SessionState.OPEN)
@@ -171,6 +172,11 @@ def tag_value(tag: KernelTag) -> bytes:
     """Return `struct spale_tag`; SipHash reads its keys least significant byte first (wire.md)."""
     k0, k1 = struct.unpack("<QQ", tag.mac_key)
     return _abi.TAG.pack(k0, k1, tag.not_before_ns, min(tag.not_after_ns, NEVER_NS))
+
+
+def filter_words(words: Mapping[int, int]) -> dict[bytes, bytes]:
+    """Return elements of the filter of tags: an index, and 64 bits."""
+    return dict(zip(map(_INDEX.pack, words), map(_WORD.pack, words.values()), strict=True))
 
 
 def bucket(key: bytes, value: bytes) -> Bucket:

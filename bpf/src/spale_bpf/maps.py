@@ -94,7 +94,7 @@ class PolicyMaps:
         self._services_fd = map_fd("spale_services")
         self._counters_fd = map_fd("spale_counters")
         self._grants = Table("spale_grants", map_fd("spale_grants"))
-        self._tags = TagMap(map_fd("spale_tags"))
+        self._tags = TagMap(map_fd("spale_tags"), map_fd("spale_tag_filter"))
         self._allow = Table("spale_allow", map_fd("spale_allow"))
         self._buckets_fd = map_fd("spale_buckets")
         self._service_bits: dict[int, int] = {}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _PORTS = 65536
 _SEEN_MACS = 65536
+_TAG_FILTER_WORDS = 16384
 _REASONS = 64
 _SLOT = 8  # keys and values are rounded up to it
 _HASH_ELEMENT = 48
@@ -48,7 +49,7 @@ def footprint(settings: Settings) -> Footprint:
             _hash(max(tags, 1), key=8, value=32),
             _hash(_SEEN_MACS, key=8, value=1),
             _hash(settings.max_sources, key=16, value=8),
-            _PORTS * _SLOT,
+            (_PORTS + _TAG_FILTER_WORDS) * _SLOT,
             len(settings.always_allow) * _TRIE_NODE,
             cpus * (_REASONS * _SLOT * 4 + _SCRATCH),
         )

@@ -139,6 +139,7 @@ static struct native_map named(const char *name)
 	NAMED(spale_sessions);
 	NAMED(spale_session_counts);
 	NAMED(spale_allow);
+	NAMED(spale_tag_filter);
 	NAMED(spale_tags);
 	NAMED(spale_seen_macs);
 	NAMED(spale_buckets);

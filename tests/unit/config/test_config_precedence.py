@@ -51,7 +51,13 @@ def test_a_mistake_says_where_it_was_made(lab):
 
 def test_other_peoples_variables_are_left_alone(lab):
     """A bare name that is no key belongs to somebody else; NAME and TRIAL are options only."""
-    lab.load(environ={"PATH": "/bin", "ADMIN_PORTS": "99", "NAME": "x", "TRIAL": "1", "IDEL_SEC": "9"})
+    strange = {"PATH": "/bin", "ADMIN_PORTS": "99", "NAME": "x", "TRIAL": "1", "IDEL_SEC": "9"}
+    settings = lab.load(environ=strange)
+    assert (settings.name, settings.trial_s) == (None, None)
+    settings = lab.load(environ=strange, options={"NAME": "office", "TRIAL": "60"})
+    assert (settings.name, settings.trial_s) == ("office", 60)
+    (found,) = lab.mistakes(options={"TRIAL": "0"})
+    assert found.startswith("--trial: 0 is out of range")
 
 
 def test_a_prefixed_name_that_is_no_key_is_a_mistake(lab):

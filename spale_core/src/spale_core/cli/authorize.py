@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from spale_core.cli.asking import add_socket_options, ask, show
 from spale_core.cli.listings import services_words
@@ -12,11 +12,15 @@ from spale_core.cli.tables import counted, paragraph, word
 from spale_core.config.keys import by_key
 from spale_core.config.mistakes import BadValueError
 from spale_core.config.ports import format_services, parse_services
+from spale_core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from spale_core.model import Service
+
+_MOST_PORTS: Final = 256
+"""So many the daemon takes in one call."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -78,7 +82,10 @@ def run_del(arguments: argparse.Namespace) -> int:
 def _ports(arguments: argparse.Namespace) -> list[str] | None:
     if arguments.ports is None:
         return None
-    return format_services(arguments.ports).split(",")
+    ports = format_services(arguments.ports).split(",")
+    if len(ports) > _MOST_PORTS:
+        raise UsageError(f"--ports names more than {_MOST_PORTS} ports or ranges; leave it out to mean all")
+    return ports
 
 
 def _services(text: str) -> frozenset[Service]:

@@ -93,9 +93,13 @@ def _by_source(found: Found) -> tuple[Any, ...]:
     return (address.version, int(address), text)
 
 
-def _by_source_and_service(found: Found) -> tuple[Any, ...]:
+def _by_service(found: Found) -> tuple[Any, ...]:
     port, _, protocol = found["service"].partition("/")
-    return (*_by_source(found), port.rjust(5, "0"), protocol, found.get("client") or "")
+    return (port.rjust(5, "0"), protocol)
+
+
+def _by_source_and_service(found: Found) -> tuple[Any, ...]:
+    return (*_by_source(found), *_by_service(found), found.get("client") or "")
 
 
 def _authorized(found: Found, _now: int) -> Row:
@@ -199,6 +203,7 @@ LISTINGS: Final = {
         ),
         _port,
         "no port is protected",
+        _by_service,
     ),
     "ratelimit": Listing(
         (Column("SOURCE", whole=True), Column("LEFT", is_number=True)),

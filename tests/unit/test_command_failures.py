@@ -128,6 +128,8 @@ def test_a_socket_that_cannot_be_found(words, said):
         "explain 192.0.2.1 22,23",
         "explain 192.0.2.1 0",
         "status stray",
+        "status --jso",
+        "check --jso",
     ],
 )
 def test_command_lines_that_are_none(words):

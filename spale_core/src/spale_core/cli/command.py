@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from spale_core.errors import NotYetError, SpaleError, UsageError
 
@@ -17,7 +17,14 @@ INTERRUPTED = 130
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An argparse parser that raises UsageError (exit 64) where argparse would exit with 2."""
+    """An argparse parser that raises UsageError (exit 64) where argparse would exit with 2.
+
+    It, and those of its sub-commands, know no abbreviations, so that a new option breaks nobody.
+    """
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - argparse's own
+        """Make one as argparse does."""
+        super().__init__(**{"allow_abbrev": False, **settings})
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError."""
@@ -42,8 +49,8 @@ class VersionAction(argparse.Action):
 
 
 def new_parser(prog: str, description: str) -> CommandParser:
-    """Return a parser with --help and --version; no abbreviations, so that a new option breaks nobody."""
-    parser = CommandParser(prog=prog, description=description, allow_abbrev=False)
+    """Return a parser with --help and --version."""
+    parser = CommandParser(prog=prog, description=description)
     parser.add_argument("--version", action=VersionAction, nargs=0, help="print the version and exit")
     return parser
 

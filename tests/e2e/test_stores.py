@@ -179,7 +179,8 @@ def test_a_state_folder_that_is_taken(tc_house):
     tc_house.guard()
     first = tc_house.daemon
     with pytest.raises(ProcessFailedError, match="another daemon has the state folder") as failed:
-        tc_house.start(IFACE="door1", LISTEN_PORT=55556).wait_for("ready", timeout_s=START_S)
+        changes = {"IFACE": "door1", "LISTEN_PORT": 55556, "SOCKET": tc_house.folder / "second.sock"}
+        tc_house.start(**changes).wait_for("ready", timeout_s=START_S)
     assert failed.value.exit_code == os.EX_UNAVAILABLE
     tc_house.daemon = first
     tc_house.let_in("anna", tc_house.guest(4))

@@ -17,6 +17,9 @@ nox.options.sessions = ["lint", "typecheck", "unit", "property", "fuzz", "kernel
 
 BIN = Path(__file__).parent / ".venv" / "bin"
 DISTRIBUTIONS = ("bpf", "spale_core", "spale_crypto_hpke", "spale_tc", "spale_xdp")
+SIDE_BY_SIDE = ("-n", "5", "--dist", "worksteal")
+"""For tests that wait more than they work; neighbours stay together, as they share daemons."""
+
 SHELL_SCRIPTS = ("tools/setup.sh", ".ci/run")
 
 
@@ -52,7 +55,7 @@ def typecheck(session: nox.Session) -> None:
 @nox.session
 def unit(session: nox.Session) -> None:
     """Test what needs neither root nor a kernel: units, contracts, the repository itself."""
-    pytest(session, "-n", "2", "tests/unit", "tests/contract", "tests/repo")
+    pytest(session, *SIDE_BY_SIDE, "tests/unit", "tests/contract", "tests/repo")
 
 
 def long_form(session: nox.Session) -> None:
@@ -95,7 +98,7 @@ def e2e(session: nox.Session) -> None:
     """Test real daemons and real clients between network namespaces."""
     objects(session)
     floods = "tests/e2e/test_junk.py"  # they leave no time to whatever runs beside them
-    pytest(session, "-n", "4", "tests/e2e", f"--ignore={floods}")  # the others wait more than they work
+    pytest(session, *SIDE_BY_SIDE, "tests/e2e", f"--ignore={floods}")
     pytest(session, floods)
 
 

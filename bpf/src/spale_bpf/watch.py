@@ -89,19 +89,24 @@ class Watch:
     def _look_at(self, guarded: Guarded, *, released: bool) -> Loss | None:
         interface = interfaces.again(guarded.interface)
         if interface is None:
-            return Loss(guarded.name, _GONE, Outcome.FAILED, _SHUT_AGAIN)
+            return _gone(guarded)
         try:
-            finding = self._hook.look(interface, guarded.mode)
-            if finding is None:
-                return None
-            if interface.name != guarded.name and not finding.is_there:
-                # The number of one that is gone is another one's by now.
-                return Loss(guarded.name, _GONE, Outcome.FAILED, _SHUT_AGAIN)
-            if not finding.is_there and released:
-                return Loss(guarded.name, finding.words, Outcome.RELEASED)
-            return self._put_back(guarded, interface, finding)
+            return self._judge(guarded, interface, released=released)
         except DataplaneError as error:
+            if interfaces.again(interface) is None:  # it went while we looked
+                return _gone(guarded)
             return Loss(guarded.name, "unknown", Outcome.FAILED, _first_line(error))
+
+    def _judge(self, guarded: Guarded, interface: Interface, *, released: bool) -> Loss | None:
+        finding = self._hook.look(interface, guarded.mode)
+        if finding is None:
+            return None
+        if interface.name != guarded.name and not finding.is_there:
+            # The number of one that is gone is another one's by now.
+            return _gone(guarded)
+        if not finding.is_there and released:
+            return Loss(guarded.name, finding.words, Outcome.RELEASED)
+        return self._put_back(guarded, interface, finding)
 
     def _put_back(self, guarded: Guarded, interface: Interface, finding: Finding) -> Loss:
         successor = None if finding.is_there else self._successor(interface)
@@ -125,6 +130,10 @@ class Watch:
         """
         others = (each for each in program_ids(interface) if each not in self._hook.program_ids)
         return next(filter(is_known_as_ours, others), None)
+
+
+def _gone(guarded: Guarded) -> Loss:
+    return Loss(guarded.name, _GONE, Outcome.FAILED, _SHUT_AGAIN)
 
 
 def _first_line(error: DataplaneError) -> str:

@@ -178,8 +178,8 @@ def test_a_state_folder_that_is_taken(tc_house):
     tc_house.stage.server.cable("door1", tc_house.stage.client, "knock1")
     tc_house.guard()
     first = tc_house.daemon
+    changes = {"IFACE": "door1", "LISTEN_PORT": 55556, "SOCKET": tc_house.folder / "second.sock"}
     with pytest.raises(ProcessFailedError, match="another daemon has the state folder") as failed:
-        changes = {"IFACE": "door1", "LISTEN_PORT": 55556, "SOCKET": tc_house.folder / "second.sock"}
         tc_house.start(**changes).wait_for("ready", timeout_s=START_S)
     assert failed.value.exit_code == os.EX_UNAVAILABLE
     tc_house.daemon = first

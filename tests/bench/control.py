@@ -105,7 +105,6 @@ class Knocker:
             select.select([], [], [], 0.0001)
         raise ProcessFailedError(f"a knock was not granted:\n{self._daemon.log.read_text()[-1000:]}")
 
-
     def _new_lines(self):
         """Return what was written since; a line that crosses a page may be there in part only."""
         *lines, self._begun = (self._begun + self._log.read()).split("\n")

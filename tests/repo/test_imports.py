@@ -43,7 +43,7 @@ MANAGEMENT_READS = {
     ),
     *(
         f"spale_core.{name}"
-        for name in ("events", "reload_events", "holdings", "owners", "expulsion", "manual", "policy")
+        for name in ("events", "reload_events", "holdings", "owners", "expulsion", "gate", "manual", "policy")
     ),
 }
 """What `control` may import of the core: values and their words, not who makes them."""

@@ -134,7 +134,8 @@ def test_empty_lists(board_with, name):
 def test_nothing_to_end(board_with):
     """It is said, and no mistake."""
     done = board_with(("authorize", "del", "--ip", "::1"), authorize_del={"ended": 0, "sessions": 0})
-    assert (done.returncode, done.stdout) == (0, "nothing was authorized by hand for ::1\n")
+    words = "nothing was authorized by hand for ::1 (knocks: spale revoke)\n"
+    assert (done.returncode, done.stdout) == (0, words)
 
 
 def test_addresses_are_sorted_as_numbers(board_with):

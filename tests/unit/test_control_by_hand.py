@@ -73,6 +73,7 @@ def test_nothing_to_confirm(lab):
         ("authorize_add", {}, BAD, "ip is missing"),
         ("authorize_add", {"ip": "here"}, BAD, "is no address"),
         ("authorize_add", {"ip": "10.0.0.0/8"}, BAD, "is no address"),
+        ("authorize_add", {"ip": "::ffff:192.0.2.5"}, BAD, "IPv4 in the form of IPv6"),
         ("authorize_add", {"ip": "192.0.2.7", "ports": "22"}, BAD, "write a list"),
         ("authorize_add", {"ip": "192.0.2.7", "ports": []}, BAD, "write a list"),
         ("authorize_add", {"ip": "192.0.2.7", "ports": [22]}, BAD, "write a text"),

@@ -123,7 +123,7 @@ class Manual:
             verb = "is" if len(surplus) == 1 else "are"
             more = ", ..." if len(surplus) > _NAMED else ""
             words = ", ".join(map(str, surplus[:_NAMED])) + more
-            raise DataError(f"{words} {verb} not protected, so there is nothing to open")
+            raise DataError(f"{words} {verb} not protected; name only what is (spale list ports)")
         return sorted(protected if services is None else services)
 
     def _end_sessions(self, pairs: Collection[Pair]) -> int:

@@ -168,6 +168,12 @@ def test_what_is_required_must_be_there(lab, key):
     assert found.startswith(f"LAB/spale.conf: {key}: is not set; write for example {key}=")
 
 
+def test_the_line_of_a_client_that_is_gone(lab):
+    """The words say that the line has to go with it."""
+    (found,) = lab.mistakes("BERT_PORTS=22/tcp")
+    assert found.endswith("(CLIENTS_DIR has no client 'BERT': if it is gone, remove its lines too)")
+
+
 def test_where_there_is_no_file_at_all(lab, monkeypatch):
     """The line says so: what is missing is not looked for in a file that nobody wrote."""
     monkeypatch.setattr(loader, "DEFAULT_PATH", lab.folder / "none.conf")

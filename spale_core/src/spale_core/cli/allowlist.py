@@ -31,4 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Change it, say so, and return 0. Raise SpaleError."""
     result = ask(arguments, f"allowlist_{arguments.action}", prefix=arguments.prefix)
-    return show(arguments, result, paragraph(f"{word(arguments.prefix)} {_OUTCOMES[arguments.action]}"))
+    words = f"{word(arguments.prefix)} {_OUTCOMES[arguments.action]}"
+    if arguments.action == "add" and arguments.prefix.endswith("/0"):
+        words += ": that is everybody, so nothing is hidden any more"
+    return show(arguments, result, paragraph(words))

@@ -74,7 +74,11 @@ def run_del(arguments: argparse.Namespace) -> int:
     result = ask(arguments, "authorize_del", ip=arguments.ip, ports=_ports(arguments))
     address = word(arguments.ip)
     if not result["ended"]:
-        return show(arguments, result, paragraph(f"nothing was authorized by hand for {address}"))
+        return show(
+            arguments,
+            result,
+            paragraph(f"nothing was authorized by hand for {address} (knocks: spale revoke)"),
+        )
     ended = f"{counted(result['ended'], 'grant')} by hand and {counted(result['sessions'], 'session')}"
     return show(arguments, result, paragraph(f"ended {ended} of {address}"))
 

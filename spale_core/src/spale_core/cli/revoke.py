@@ -33,6 +33,6 @@ def run(arguments: argparse.Namespace) -> int:
     ended = f"{counted(result['ended'], 'grant')} and {counted(result['sessions'], 'session')}"
     lines = chain(
         paragraph(f"ended {ended} of {name}"),
-        paragraph(f"its key is still good: to end that too, remove {name}.pem and run `spale reload`"),
+        paragraph(f"its key is still good: remove {name}.pem and its NAME_ lines, then `spale reload`"),
     )
     return show(arguments, result, lines)

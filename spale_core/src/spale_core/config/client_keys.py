@@ -68,10 +68,13 @@ class ClientKeys:
             self._given[split] = Given(value, entry)
 
     def _unknown(self, key: str) -> str:
-        nearest = get_close_matches(key.upper(), [*by_key(), *self._near(key.upper())], 1)
-        if nearest:
-            return f"is no key; did you mean {nearest[0]}?"
-        return "is no key; spale.conf.example lists them all"
+        of_clients = list(self._near(key.upper()))
+        nearest = get_close_matches(key.upper(), [*by_key(), *of_clients], 1)
+        words = f"did you mean {nearest[0]}?" if nearest else "spale.conf.example lists them all"
+        stem = next((key.removesuffix(f"_{each}") for each in _SUFFIXES if key.endswith(f"_{each}")), "")
+        if stem and not of_clients:
+            words += f" (CLIENTS_DIR has no client {quoted(stem)}: if it is gone, remove its lines too)"
+        return f"is no key; {words}"
 
     def _near(self, key: str) -> Iterator[str]:
         """Return the clients' keys that `key` may have been meant to be."""

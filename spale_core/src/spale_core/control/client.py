@@ -194,6 +194,6 @@ def _failure(method: str, error: Mapping[str, Any]) -> SpaleError:
     if code == wire.NO_METHOD:
         return UnavailableError(f"the daemon cannot do {method}: it is of another version; restart it")
     if code == wire.BAD_PARAMS:
-        return UsageError(message)
+        return UsageError(message.removeprefix(f"{method}: "))
     kind = _KINDS.get(code) if isinstance(code, int) else None
     return SpaleError(message) if kind is None else kind(message)

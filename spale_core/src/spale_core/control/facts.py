@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from spale_core.config.mistakes import BadValueError, quoted
 from spale_core.control import rows
+from spale_core.gate import is_host
 from spale_core.model import Source
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def _kernel_settings(settings: Settings) -> KernelSettings:
 
 def _may(client: ClientSettings, source: Source, service: Service, unix_ms: int) -> bool:
     """Tell whether a knock of `client` from `source` would open `service`."""
-    if service not in client.services:
+    if service not in client.services or not is_host(source):
         return False
     if client.expires_unix_ms is not None and client.expires_unix_ms < unix_ms:
         return False

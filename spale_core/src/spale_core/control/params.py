@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -102,8 +102,11 @@ def read_source(value: object) -> tuple[Source, str | None]:
     text = read_text(value)
     address, _, scope = text.partition("%")
     try:
-        return Source(ip_address(address)), scope or None
+        read = ip_address(address)
     except ValueError:
         raise BadValueError(
             f"{quoted(text)} is no address; write 192.0.2.7, 2001:db8::7 or fe80::7%eth0"
         ) from None
+    if isinstance(read, IPv6Address) and read.ipv4_mapped:
+        raise BadValueError(f"{quoted(text)} is IPv4 in the form of IPv6; write the IPv4 address")
+    return Source(read), scope or None

@@ -98,7 +98,7 @@ def test_a_knock_and_its_grant_survive_being_overtaken(tc_house):
     assert tc_house.all_open([late])
 
 
-@pytest.mark.parametrize("enforcer", ["xdp-native"], indirect=True)
+@pytest.mark.parametrize("enforcer", ["xdp-native", "xdp-generic"], indirect=True)
 def test_a_foreign_xdp_program_is_left_and_said(watched, enforcer):
     """The daemon says that it cannot, takes nothing of others off, and is back when the place is free."""
     house, _ = watched
@@ -113,7 +113,6 @@ def test_a_foreign_xdp_program_is_left_and_said(watched, enforcer):
     assert house.daemon.exit_code is None
 
 
-@pytest.mark.parametrize("enforcer", ["tc", "xdp-native"], indirect=True)
 def test_detach_ends_a_daemon_that_has_nothing_left(watched):
     """`spale detach` opens, the daemon says so and ends: it must not look like protection."""
     house, _ = watched

@@ -164,20 +164,20 @@ def test_the_mode_that_is_found_is_kept(house):
     assert pest.answers == 0
 
 
-def test_a_start_that_fails_leaves_what_it_found(tc_house):
+def test_a_start_that_fails_leaves_what_it_found(house):
     """Nothing where nothing was, and the very program that was there where one was."""
-    with tc_house.stage.server.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+    with house.stage.server.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("0.0.0.0", SPA_PORT))  # noqa: S104 - as the daemon will
-        assert tc_house.fails() == 69
-        assert hanging(tc_house) == []
-    tc_house.guard()
-    tc_house.daemon.stop()
-    before = hanging(tc_house)
-    with tc_house.stage.server.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        assert house.fails() == 69
+        assert hanging(house) == []
+    house.guard()
+    house.daemon.stop()
+    before = hanging(house)
+    with house.stage.server.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("0.0.0.0", SPA_PORT))  # noqa: S104 - as the daemon will
-        assert tc_house.fails() == 69
-    assert hanging(tc_house) == before
-    assert tc_house.all_shut(tc_house.guests())
+        assert house.fails() == 69
+    assert hanging(house) == before
+    assert house.all_shut(house.guests())
 
 
 @pytest.mark.parametrize("enforcer", ["xdp-native"], indirect=True)

@@ -43,16 +43,7 @@ def _run(*command):
     subprocess.run(command, check=True, timeout=10)
 
 
-@pytest.mark.parametrize(
-    ("enforcer", "end"),
-    [
-        ("tc", signal.SIGTERM),
-        ("tc", signal.SIGKILL),
-        ("xdp-native", signal.SIGKILL),
-        ("xdp-generic", signal.SIGKILL),
-    ],
-    indirect=["enforcer"],
-)
+@ENDS
 def test_grants_come_back(house, end):
     """Whoever was let in is let in by the next daemon, and nobody else; it says how many."""
     house.guard()
@@ -173,17 +164,17 @@ def test_a_file_that_somebody_has_open(remembering):
     assert path.read_bytes() == before
 
 
-def test_a_state_folder_that_is_taken(tc_house):
+def test_a_state_folder_that_is_taken(house):
     """A second daemon that is given the same folder, for another door, is refused: exit 69, with words."""
-    tc_house.stage.server.cable("door1", tc_house.stage.client, "knock1")
-    tc_house.guard()
-    first = tc_house.daemon
-    changes = {"IFACE": "door1", "LISTEN_PORT": 55556, "SOCKET": tc_house.folder / "second.sock"}
+    house.stage.server.cable("door1", house.stage.client, "knock1")
+    house.guard()
+    first = house.daemon
+    changes = {"IFACE": "door1", "LISTEN_PORT": 55556, "SOCKET": house.folder / "second.sock"}
     with pytest.raises(ProcessFailedError, match="another daemon has the state folder") as failed:
-        tc_house.start(**changes).wait_for("ready", timeout_s=START_S)
+        house.start(**changes).wait_for("ready", timeout_s=START_S)
     assert failed.value.exit_code == os.EX_UNAVAILABLE
-    tc_house.daemon = first
-    tc_house.let_in("anna", tc_house.guest(4))
+    house.daemon = first
+    house.let_in("anna", house.guest(4))
 
 
 def fill(disk):

@@ -30,16 +30,7 @@ def desk(house, stack):
     return Desk(house, house.stage.server, house.stage.server_addresses, stack)
 
 
-@pytest.mark.parametrize(
-    ("enforcer", "end"),
-    [
-        ("tc", signal.SIGTERM),
-        ("tc", signal.SIGKILL),
-        ("xdp-native", signal.SIGKILL),
-        ("xdp-generic", signal.SIGKILL),
-    ],
-    indirect=["enforcer"],
-)
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_a_connection_survives_its_daemon(house, desk, end, wait_until):
     """Its grant has ended; the daemon ends and another starts; it goes on, and nobody new gets in."""
     guests, lines = house.guests(), []
@@ -94,7 +85,6 @@ def test_adopted_connections_survive_too(house, stack):
         house.daemon.stop(signal.SIGKILL)
 
 
-@pytest.mark.parametrize("enforcer", ["tc", "xdp-native"], indirect=True)
 def test_a_grant_that_was_used_while_no_daemon_ran(house):
     """One service is used for longer than its grant lives without; it goes on, the others have ended."""
     short = {"ANNA_IDLE_SEC": 5, "ANNA_GRACE_SEC": 0}

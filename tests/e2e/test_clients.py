@@ -111,19 +111,6 @@ def test_a_client_whose_time_is_over(club, stack):
         club.knock("anna", guest)
 
 
-def test_one_address_too_many(tc_house):
-    """CLIENT_MAX_SOURCES: the client's own oldest address ends; another client's does not count."""
-    tc_house.guard(CLIENT_MAX_SOURCES=2)
-    guests = [tc_house.guest(4) for _ in range(3)]
-    other = tc_house.guest(6)
-    tc_house.let_in("usher", other)
-    for guest in guests:
-        tc_house.let_in("anna", guest)
-    assert tc_house.all_shut(guests[:1])
-    assert tc_house.all_open(guests[1:])
-    assert tc_house.all_open([other], [ALL[0]])
-
-
 @pytest.mark.parametrize("enforcer", ["tc", "xdp-native"], indirect=True)
 def test_windows_that_never_end(house, wait_until):
     """-1 for idle, grace and the end: open long after those of others have closed; also after a restart."""

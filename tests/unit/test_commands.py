@@ -20,7 +20,6 @@ from switchboard import (
     process,
     share,
     spale,
-    switchboard,
 )
 
 from spale_core.cli.listings import LISTINGS
@@ -65,24 +64,6 @@ ROWS = {
     "list_clients": rows.Client,
     "list_dropped": rows.Dropped,
 }
-
-
-@pytest.fixture(scope="module")
-def board(tmp_path_factory):
-    """Return a socket that answers as the documents say."""
-    with switchboard(tmp_path_factory.mktemp("board")) as board:
-        yield board
-
-
-@pytest.fixture
-def board_with(tmp_path):
-    """Return a function that makes a socket with other answers, and asks it once."""
-
-    def ask(words, **changes):
-        with switchboard(tmp_path, **changes) as board:
-            return spale(*words, "--socket", board.path)
-
-    return ask
 
 
 @pytest.mark.parametrize(("words", "lines"), HERE, ids=[" ".join(words) for words, _ in HERE])

@@ -13,13 +13,18 @@ if TYPE_CHECKING:
     from spale_core.model import Network, Service, Source
 
 
+class ByHand(Event):
+    """Somebody has done it: always in the log, whatever its level."""
+
+    level: ClassVar[Level] = Level.NOTICE
+    always: ClassVar[bool] = True
+
+
 @frozen(kw_only=True)
-class Authorized(Event):
+class Authorized(ByHand):
     """An address was granted services; windows in seconds, -1 never ends."""
 
     word: ClassVar[str] = "authorized"
-    level: ClassVar[Level] = Level.NOTICE
-    always: ClassVar[bool] = True
 
     source: Source
     services: tuple[Service, ...]
@@ -29,12 +34,10 @@ class Authorized(Event):
 
 
 @frozen(kw_only=True)
-class Deauthorized(Event):
+class Deauthorized(ByHand):
     """What was granted so was taken back, or its `cause` is that the configuration changed."""
 
     word: ClassVar[str] = "deauthorized"
-    level: ClassVar[Level] = Level.NOTICE
-    always: ClassVar[bool] = True
 
     source: Source
     services: tuple[Service, ...]
@@ -43,23 +46,19 @@ class Deauthorized(Event):
 
 
 @frozen(kw_only=True)
-class Allowed(Event):
+class Allowed(ByHand):
     """A prefix needs no knock from now on."""
 
     word: ClassVar[str] = "allowed"
-    level: ClassVar[Level] = Level.NOTICE
-    always: ClassVar[bool] = True
 
     prefix: Network
 
 
 @frozen(kw_only=True)
-class Disallowed(Event):
+class Disallowed(ByHand):
     """A prefix was taken from that list."""
 
     word: ClassVar[str] = "disallowed"
-    level: ClassVar[Level] = Level.NOTICE
-    always: ClassVar[bool] = True
 
     prefix: Network
 

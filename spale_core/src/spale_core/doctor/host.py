@@ -137,7 +137,7 @@ def _unprivileged_bpf(host: Host) -> Finding:
 
 def _bpffs(host: Host, pins: Path) -> Finding:
     mounts = (line.split() for line in host.text("self/mounts").splitlines())
-    places = [words[1] for words in mounts if len(words) > 2 and words[2] == "bpf"]  # noqa: PLR2004 - type
+    places = [words[1] for words in mounts if len(words) > 2 and words[2] == "bpf"]  # noqa: PLR2004 - the third word: its type
     here = [place for place in places if pins.is_relative_to(place)]
     if here:
         return Finding("bpffs", _OK, f"mounted on {max(here, key=len)}")

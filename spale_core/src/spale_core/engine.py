@@ -6,6 +6,7 @@ Nothing in here does I/O, and nothing that a stranger sends raises: it becomes a
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
@@ -52,7 +53,7 @@ class Engine:
         self._rules = rules
         self._seen = dict(seen)
         self._refused = Throttle(merge_refused)
-        self._sent: set[int] = set()
+        self._sent: deque[int] = deque(maxlen=epochs.most(rules.max_skew_s))
         self._unsent: Iterator[TagBatch] = iter(())
         self.bug: Exception | None = None
         self.longest = max((scheme.authenticator.length for scheme in schemes), default=0)
@@ -78,15 +79,17 @@ class Engine:
         return self._refused.flush()
 
     def next_tags(self, now: Moment) -> TagBatch | None:
-        """Return the next batch of tags that the monitor lacks, None if it lacks none."""
+        """Return the next batch of tags that the monitor lacks, None if it lacks none.
+
+        It has the last epochs that were sent, as many as `epochs.most` says (see `tagtable`).
+        """
         wanted = epochs.wanted(now.unix_ms, self._rules.max_skew_s)
-        self._sent.intersection_update(wanted)
         batch = next(self._unsent, None)
         while batch is None:
             epoch = next((epoch for epoch in wanted if epoch not in self._sent), None)
             if epoch is None:
                 return None
-            self._sent.add(epoch)
+            self._sent.append(epoch)
             self._unsent = ipc.batches(epoch, self._tags(epoch))
             batch = next(self._unsent, None)
         return batch

@@ -22,6 +22,11 @@ def wanted(now_unix_ms: int, max_skew_s: int) -> range:
     return range(first, last + 2)
 
 
+def most(max_skew_s: int) -> int:
+    """Return how many epochs `wanted` has at most; so many of the last ones both processes know."""
+    return -(-2 * max_skew_s // EPOCH_S) + 2
+
+
 def wall_offset_ns(now: Moment) -> int:
     """Return how far the wall clock is ahead of CLOCK_MONOTONIC; a step or a suspend changes it."""
     return now.unix_ms * _NS_PER_MS - now.monotonic_ns

@@ -42,7 +42,11 @@ class _Epoch:
 
 
 class TagTable:
-    """Collects batches into whole epochs and turns those into kernel tags."""
+    """Collects batches into whole epochs and turns those into kernel tags.
+
+    It keeps the last epochs that came, as many as the listener believes to have told (`epochs.most`), wanted
+    or not: the two processes need not see each step of the clock alike.
+    """
 
     def __init__(self, clients: int, server_keys: int, max_skew_s: int) -> None:
         """Begin with no tags, for that many configured clients and server keys."""
@@ -58,7 +62,7 @@ class TagTable:
         """Forget the epoch that a listener which is gone has left unfinished."""
         self._open = None
 
-    def add(self, batch: TagBatch, now: Moment) -> None:
+    def add(self, batch: TagBatch) -> None:
         """Take a batch in; raise IpcError for tags that no listener of ours would send."""
         epoch, tags = self._open or (batch.epoch, {})
         if epoch != batch.epoch:
@@ -69,7 +73,7 @@ class TagTable:
         self._open = (epoch, tags)
         if batch.last:
             self._open = None
-            self._complete(epoch, list(tags.values()), now)
+            self._complete(epoch, list(tags.values()))
 
     def is_stale(self, now: Moment) -> bool:
         """Tell whether the kernel should be given the tags anew: new ones, or the clock was stepped."""
@@ -85,11 +89,12 @@ class TagTable:
         """
         self._offset_ns = epochs.wall_offset_ns(now)
         self._changed = False
-        self._prune(now)
+        wanted = epochs.wanted(now.unix_ms, self._max_skew_s)
         unique: dict[bytes, KernelTag] = {}
-        for epoch in self._epochs.values():
-            for tag in epoch.at(self._offset_ns, self._max_skew_s):
-                unique.setdefault(tag.tag, tag)
+        for number, epoch in self._epochs.items():
+            if number in wanted:
+                for tag in epoch.at(self._offset_ns, self._max_skew_s):
+                    unique.setdefault(tag.tag, tag)
         return list(unique.values())
 
     def _check(self, tag: Tag, known: dict[tuple[int, int], Tag]) -> None:
@@ -98,14 +103,11 @@ class TagTable:
         if (tag.client, tag.server_key) in known:
             raise IpcError("a second tag of one client, server key and epoch")
 
-    def _complete(self, epoch: int, tags: list[Tag], now: Moment) -> None:
-        wanted = epochs.wanted(now.unix_ms, self._max_skew_s)
-        # The clock may have been stepped since the listener looked at it: such an epoch is no crime.
-        if epoch not in wanted or (epoch in self._epochs and self._epochs[epoch].tags == tags):
-            return
-        self._epochs[epoch] = _Epoch(tags)
-        self._changed = True
-
-    def _prune(self, now: Moment) -> None:
-        wanted = epochs.wanted(now.unix_ms, self._max_skew_s)
-        self._epochs = {epoch: tags for epoch, tags in self._epochs.items() if epoch in wanted}
+    def _complete(self, epoch: int, tags: list[Tag]) -> None:
+        known = self._epochs.pop(epoch, None)
+        if known is None or known.tags != tags:
+            known = _Epoch(tags)
+            self._changed = True
+        self._epochs[epoch] = known
+        if len(self._epochs) > epochs.most(self._max_skew_s):
+            del self._epochs[next(iter(self._epochs))]

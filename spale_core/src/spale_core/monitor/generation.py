@@ -90,11 +90,10 @@ class Generation:
 
         Raise IpcError if it has ended, or names what is not configured.
         """
-        now = read(self._clock)
         claims = []
         for message in self.supervisor.receive():
             if isinstance(message, TagBatch):
-                self._tags.add(message, now)
+                self._tags.add(message)
             elif isinstance(message, Refused):
                 self._check(message.client)
                 self.reporter.refused(message)

@@ -16,12 +16,14 @@
 /* An enum and not macros, so that BTF carries the numbers to _abi.py. */
 enum spale_const {
 	/* Raise it with every change of a key, a value, a map's kind or a meaning. */
-	SPALE_ABI_VERSION = 3,
+	SPALE_ABI_VERSION = 4,
 	/* The SPA datagram, version 2 (wire.md), in bytes. */
 	SPALE_SPA_LEN = 128,
 	SPALE_SPA_TAG_LEN = 8,
 	SPALE_SPA_MAC_LEN = 8,
 	SPALE_SPA_BODY_LEN = 112, /* what the mac covers: enc and ct */
+	/* Version 1, which begins with a tag too and has no mac. */
+	SPALE_SPA_V1_LEN = 97,
 	/* Limits of what is read; a packet beyond them is dropped. */
 	SPALE_MAX_EXTENSIONS = 8, /* IPv6 extension headers */
 	SPALE_MAX_VLANS = 2,      /* tags inside the frame, beyond the hardware's own */
@@ -54,6 +56,7 @@ enum spale_flag {
 	SPALE_F_LOG_ONLY = 1 << 0,     /* every DROP becomes a PASS at the last step */
 	SPALE_F_ALWAYS_ALLOW = 1 << 1, /* spale_allow is not empty */
 	SPALE_F_RELEASED = 1 << 2,     /* "spale detach" tells the daemon; no program reads it */
+	SPALE_F_V1 = 1 << 3,           /* version 1 of the SPA datagram is judged, and not dropped by its length */
 };
 
 /* spale_services: ARRAY, 65536 entries, index: destination port. Value: __u32 of enum spale_service. */
@@ -121,10 +124,23 @@ struct spale_tag {
 	__u64 not_after_ns;
 };
 
+/* spale_v1_tags: HASH, key: the first 8 bytes of the client's public key, as they stand in the datagram. */
+struct spale_v1_tag {
+	__u64 not_before_ns;
+	__u64 not_after_ns;
+};
+
 /* spale_seen_macs: LRU_HASH, 65536 entries, key: the 8 mac bytes, value: __u8. */
 
 /* spale_buckets: LRU_HASH, key: struct spale_addr (IPv6: its /64, the rest zero), value: __u64, the time at
  * which the bucket will be full again (generic cell rate algorithm). */
+
+/* spale_v1_buckets: LRU_HASH, value as in spale_buckets. Whoever has seen one datagram of a client can make junk with
+ * its tag: that spends nothing of another tag's, nor of version 2's, and pushes nothing out of spale_buckets. */
+struct spale_v1_bucket_key {
+	struct spale_addr source; /* IPv6: its /64, the rest zero */
+	__u64 tag;
+};
 
 /* spale_counters: PERCPU_ARRAY, index: enum spale_reason. */
 struct spale_counter {
@@ -175,6 +191,8 @@ SPALE_ASSERT_SIZE(struct spale_session_key, 40);
 SPALE_ASSERT_SIZE(struct spale_session, 24);
 SPALE_ASSERT_SIZE(struct spale_allow_key, 24);
 SPALE_ASSERT_SIZE(struct spale_tag, 32);
+SPALE_ASSERT_SIZE(struct spale_v1_tag, 16);
+SPALE_ASSERT_SIZE(struct spale_v1_bucket_key, 24);
 SPALE_ASSERT_SIZE(struct spale_counter, 24);
 
 #endif

@@ -65,6 +65,29 @@ static __always_inline enum spale_reason spale_filter_service(spale_ctx *ctx, st
 	return packet->next == SPALE_IP_TCP ? spale_filter_session(packet, settings, kind, reason, now_ns) : reason;
 }
 
+/* Judge what may be version 1 of the datagram, for whose length version 2's way is none. */
+static __always_inline enum spale_reason spale_filter_v1(spale_ctx *ctx, struct spale_packet *packet,
+							 const struct spale_settings *settings)
+{
+	const struct spale_v1_knock *knock;
+	const struct spale_v1_tag *tag;
+	enum spale_reason reason;
+	__u64 name, now_ns;
+
+	if (!(settings->flags & SPALE_F_V1) || packet->claimed_len != sizeof(*knock))
+		return SPALE_R_SPA_LENGTH;
+	knock = spale_header(ctx, packet, struct spale_v1_knock);
+	if (!knock || knock->udp.length != spale_be16(sizeof(*knock)))
+		return SPALE_R_SPA_LENGTH;
+	name = knock->tag;
+	tag = bpf_map_lookup_elem(&spale_v1_tags, &name);
+	if (!tag)
+		return SPALE_R_UNKNOWN_TAG;
+	now_ns = bpf_ktime_get_ns();
+	reason = spale_judge_tag(tag->not_before_ns, tag->not_after_ns, now_ns);
+	return reason == SPALE_R_PASS_SPA ? spale_v1_spend(settings, packet, name, now_ns) : reason;
+}
+
 /* Judge a packet to the SPA port: the cheap checks first, the source's token last. */
 static __always_inline enum spale_reason spale_filter_spa(spale_ctx *ctx, struct spale_packet *packet,
 							  const struct spale_settings *settings)
@@ -76,6 +99,8 @@ static __always_inline enum spale_reason spale_filter_spa(spale_ctx *ctx, struct
 
 	if (reason != SPALE_R_PASS_SPA)
 		return reason;
+	if (packet->claimed_len != sizeof(*knock))
+		return spale_filter_v1(ctx, packet, settings);
 	knock = spale_header(ctx, packet, struct spale_knock);
 	if (!knock || knock->udp.length != spale_be16(sizeof(*knock)))
 		return SPALE_R_SPA_LENGTH;
@@ -83,7 +108,7 @@ static __always_inline enum spale_reason spale_filter_spa(spale_ctx *ctx, struct
 	if (!tag)
 		return SPALE_R_UNKNOWN_TAG;
 	now_ns = bpf_ktime_get_ns();
-	reason = spale_judge_tag(tag, now_ns);
+	reason = spale_judge_tag(tag->not_before_ns, tag->not_after_ns, now_ns);
 	if (reason != SPALE_R_PASS_SPA)
 		return reason;
 	if (knock->mac != spale_mac_of(knock, tag))

@@ -69,6 +69,13 @@ struct {
 } spale_tags SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, struct spale_v1_tag);
+} spale_v1_tags SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536);
 	__type(key, __u64);
@@ -81,6 +88,13 @@ struct {
 	__type(key, struct spale_addr);
 	__type(value, __u64);
 } spale_buckets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct spale_v1_bucket_key);
+	__type(value, __u64);
+} spale_v1_buckets SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -193,28 +207,65 @@ static __always_inline enum spale_reason spale_remember_mac(__u64 mac)
 	return error ? SPALE_R_INTERNAL : SPALE_R_PASS_SPA;
 }
 
-/* Spend a token of the source. Two CPUs at once may spend the same one: harmless, and 4.18 has no lock. */
+/* Return whose knocks are counted together. */
+static __always_inline struct spale_addr spale_spender(const struct spale_packet *packet)
+{
+	struct spale_addr source = packet->key.peer.source;
+
+	if (packet->family == 6) {
+		source.words[2] = 0;
+		source.words[3] = 0;
+	}
+	return source;
+}
+
+/* Take a token from a bucket, NULL: a full one, which `*next_ns` is what to remember of. Two CPUs at once may take
+ * the same one: harmless, and 4.18 has no lock. */
+static __always_inline enum spale_reason spale_take_from(const struct spale_settings *settings, __u64 *full_ns,
+							 __u64 now_ns, __u64 *next_ns)
+{
+	*next_ns = spale_take_token(settings, full_ns ? *full_ns : 0, now_ns);
+	if (!*next_ns)
+		return SPALE_R_RATE_LIMITED;
+	if (full_ns)
+		*full_ns = *next_ns;
+	return SPALE_R_PASS_SPA;
+}
+
+/* Spend a token of the source. */
 static __always_inline enum spale_reason spale_spend(const struct spale_settings *settings,
 						     const struct spale_packet *packet, __u64 now_ns)
 {
-	struct spale_addr key = packet->key.peer.source;
+	enum spale_reason reason;
+	struct spale_addr key;
 	__u64 *full_ns, next_ns;
 
 	if (!settings->bucket_cost_ns)
 		return SPALE_R_PASS_SPA;
-	if (packet->family == 6) {
-		key.words[2] = 0;
-		key.words[3] = 0;
-	}
+	key = spale_spender(packet);
 	full_ns = bpf_map_lookup_elem(&spale_buckets, &key);
-	next_ns = spale_take_token(settings, full_ns ? *full_ns : 0, now_ns);
-	if (!next_ns)
-		return SPALE_R_RATE_LIMITED;
-	if (full_ns)
-		*full_ns = next_ns;
-	else if (bpf_map_update_elem(&spale_buckets, &key, &next_ns, BPF_ANY))
+	reason = spale_take_from(settings, full_ns, now_ns, &next_ns);
+	if (reason == SPALE_R_PASS_SPA && !full_ns && bpf_map_update_elem(&spale_buckets, &key, &next_ns, BPF_ANY))
 		return SPALE_R_INTERNAL;
-	return SPALE_R_PASS_SPA;
+	return reason;
+}
+
+/* Spend a token that the source has for datagrams of version 1 with this tag. */
+static __always_inline enum spale_reason spale_v1_spend(const struct spale_settings *settings,
+							const struct spale_packet *packet, __u64 tag, __u64 now_ns)
+{
+	struct spale_v1_bucket_key key;
+	enum spale_reason reason;
+	__u64 *full_ns, next_ns;
+
+	if (!settings->bucket_cost_ns)
+		return SPALE_R_PASS_SPA;
+	key = (struct spale_v1_bucket_key){ spale_spender(packet), tag };
+	full_ns = bpf_map_lookup_elem(&spale_v1_buckets, &key);
+	reason = spale_take_from(settings, full_ns, now_ns, &next_ns);
+	if (reason == SPALE_R_PASS_SPA && !full_ns && bpf_map_update_elem(&spale_v1_buckets, &key, &next_ns, BPF_ANY))
+		return SPALE_R_INTERNAL;
+	return reason;
 }
 
 /* Count a drop; `source` may be NULL. */

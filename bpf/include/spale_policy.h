@@ -55,6 +55,15 @@ struct spale_knock {
 
 SPALE_ASSERT_SIZE(struct spale_knock, 8 + SPALE_SPA_LEN);
 
+/* Version 1 of it. Packed, since its length is odd. */
+struct spale_v1_knock {
+	struct spale_udp udp;
+	__u64 tag;
+	__u8 rest[SPALE_SPA_V1_LEN - SPALE_SPA_TAG_LEN];
+} __attribute__((packed));
+
+SPALE_ASSERT_SIZE(struct spale_v1_knock, 8 + SPALE_SPA_V1_LEN);
+
 static __always_inline enum spale_verdict spale_verdict_of(enum spale_reason reason)
 {
 	return reason < SPALE_R_FIRST_DROP ? SPALE_PASS : SPALE_DROP;
@@ -173,7 +182,7 @@ static __always_inline void spale_use_session(struct spale_session *session, enu
 		session->state = SPALE_SESSION_CLOSING;
 }
 
-/* Judge a packet to the SPA port by its headers; SPALE_R_PASS_SPA: so far nothing is against it. */
+/* Judge a packet to the SPA port by its headers; SPALE_R_PASS_SPA: nothing is against it but perhaps its length. */
 static __always_inline enum spale_reason spale_judge_spa_form(const struct spale_packet *packet)
 {
 	if (packet->traits & SPALE_T_MAPPED)
@@ -182,8 +191,6 @@ static __always_inline enum spale_reason spale_judge_spa_form(const struct spale
 		return SPALE_R_SPA_FRAGMENT;
 	if (packet->traits & SPALE_T_OPTIONS)
 		return SPALE_R_SPA_OPTIONS;
-	if (packet->claimed_len != sizeof(struct spale_knock))
-		return SPALE_R_SPA_LENGTH;
 	return SPALE_R_PASS_SPA;
 }
 
@@ -198,9 +205,9 @@ static __always_inline int spale_has_tag(__u64 word, __u64 tag)
 	return word >> tag % 64 & 1;
 }
 
-static __always_inline enum spale_reason spale_judge_tag(const struct spale_tag *tag, __u64 now_ns)
+static __always_inline enum spale_reason spale_judge_tag(__u64 not_before_ns, __u64 not_after_ns, __u64 now_ns)
 {
-	return now_ns < tag->not_before_ns || now_ns > tag->not_after_ns ? SPALE_R_STALE_TAG : SPALE_R_PASS_SPA;
+	return now_ns < not_before_ns || now_ns > not_after_ns ? SPALE_R_STALE_TAG : SPALE_R_PASS_SPA;
 }
 
 /* Return the mac of a knock as the 8 bytes in the datagram would be read. */

@@ -19,6 +19,8 @@ union spale_abi {
 	struct spale_session session;
 	struct spale_allow_key allow_key;
 	struct spale_tag tag;
+	struct spale_v1_tag v1_tag;
+	struct spale_v1_bucket_key v1_bucket_key;
 	struct spale_counter counter;
 };
 

@@ -30,12 +30,14 @@ struct arrival {
 
 enum how {
 	HOW_BARE = 1 << 2,    /* no Ethernet header */
-	HOW_SIGNED = 1 << 3,  /* if it is long enough, give it a mac that is right */
+	HOW_SIGNED = 1 << 3,  /* if it is long enough, give it a mac that is right, or in version 1 a tag */
 	HOW_LIMITED = 1 << 4, /* the rate is */
+	HOW_V1 = 1 << 5,      /* version 1 is on */
 };
 
 static const __u8 tag_name[8] = "spaletag";
 static const struct spale_tag tag = { 1, 2, NOW - SECOND, NOW + 100 * SECOND };
+static const struct spale_v1_tag v1_tag = { NOW - SECOND, NOW + 100 * SECOND };
 
 static void put(const char *name, const void *key, const void *value)
 {
@@ -68,6 +70,7 @@ static void know_tag(void)
 	bits = 1ULL << name % 64;
 	put("spale_tag_filter", &word, &bits);
 	put("spale_tags", tag_name, &tag);
+	put("spale_v1_tags", tag_name, &v1_tag);
 }
 
 /* Make the state in which every packet arrives. */
@@ -78,7 +81,8 @@ static void prepare(const struct arrival *how)
 	static const struct spale_allow_key prefix = { SPALE_ALLOW_FAMILY_BITS + 64, 6, {}, { { spale_be32(0xfd000000) } } };
 	const struct spale_settings settings = {
 		.abi_version = SPALE_ABI_VERSION,
-		.flags = how->flags & (SPALE_F_LOG_ONLY | SPALE_F_ALWAYS_ALLOW),
+		.flags = (how->flags & (SPALE_F_LOG_ONLY | SPALE_F_ALWAYS_ALLOW)) |
+			 (how->flags & HOW_V1 ? SPALE_F_V1 : 0),
 		.bucket_cost_ns = how->flags & HOW_LIMITED ? SECOND : 0,
 		.bucket_depth_ns = SECOND,
 	};
@@ -109,6 +113,13 @@ static void sign(__u8 *packet, size_t size)
 	memcpy(&knock.tag, tag_name, sizeof(knock.tag));
 	knock.mac = spale_mac_of(&knock, &tag);
 	memcpy(place, &knock, sizeof(knock));
+}
+
+/* Make the end of a packet a knock of version 1, of which only the tag must be right. */
+static void mark(__u8 *packet, size_t size)
+{
+	if (size >= SPALE_SPA_V1_LEN)
+		memcpy(packet + size - SPALE_SPA_V1_LEN, tag_name, sizeof(tag_name));
 }
 
 /* Return how many packets were counted as drops, whatever the reason. */
@@ -169,7 +180,9 @@ int LLVMFuzzerTestOneInput(const __u8 *input, size_t size)
 	start = malloc(align + size);
 	packet = start + align;
 	memcpy(packet, input + sizeof(how), size);
-	if (how.flags & HOW_SIGNED)
+	if (how.flags & HOW_SIGNED && how.flags & HOW_V1)
+		mark(packet, size);
+	else if (how.flags & HOW_SIGNED)
 		sign(packet, size);
 	judge_twice(&how, packet, size);
 	free(start);

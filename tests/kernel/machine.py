@@ -161,6 +161,10 @@ class Machine(ABC):
         self.bit(tag)
         self.put("spale_tags", tag, _abi.TAG.pack(*keys, not_before_ns, not_after_ns))
 
+    def v1_tag(self, tag: bytes, not_before_ns: int, not_after_ns: int) -> None:
+        """Make a tag of version 1 known."""
+        self.put("spale_v1_tags", tag, _abi.V1_TAG.pack(not_before_ns, not_after_ns))
+
     def bit(self, tag: bytes) -> None:
         """Set the bit of a tag, without which it is not looked up."""
         number = int.from_bytes(tag, sys.byteorder)

@@ -32,8 +32,10 @@ CLEARED = (
     "spale_session_counts",
     "spale_allow",
     "spale_tags",
+    "spale_v1_tags",
     "spale_seen_macs",
     "spale_buckets",
+    "spale_v1_buckets",
 )
 CLEANED = ("spale_services", "spale_tag_filter")
 """Arrays; of the others nothing is left to clean."""
@@ -44,6 +46,7 @@ ENTRIES = {
     "spale_session_counts": 64,
     "spale_allow": 64,
     "spale_tags": 64,
+    "spale_v1_tags": 64,
     "spale_seen_macs": 1024,
 }
 

@@ -2,6 +2,7 @@
 """The TC enforcer is read back: what others took off is put back, and first again if they got before it."""
 
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from lab import (
@@ -15,6 +16,7 @@ from lab import (
     drops,
     until,
 )
+from pyroute2 import IPRoute
 from tc_lab import OURS, attached, dataplane, fill_chain
 from watch_lab import (
     BEHIND_OURS,
@@ -211,22 +213,78 @@ def test_spale_detach_from_one_interface_leaves_the_others_guarded(mode):
         assert [len(attached(door)) for door in DOORS] == [1, 0]
 
 
-def test_an_interface_that_is_gone_is_said_and_survived(made):
-    """A deleted interface is a loss at every look; one of the same name is shut as soon as it is there."""
-    command("ip", "link", "delete", "door0")
-    for _ in range(2):
-        (loss,) = made.ensure()
-        assert (loss.found, loss.outcome) == ("no such interface", Outcome.FAILED)
+def anew():
+    """Make an interface that has the first door's name, and nothing else of it."""
     command("ip", "link", "add", "door0", "type", "veth", "peer", "name", "knock9")
-    assert repaired(made) == ["nothing"]
+
+
+def test_an_interface_that_is_gone_is_said_and_forgotten(made):
+    """A deleted interface is said once; one of the same name is another, to be attached to without root."""
+    before = index()
+    command("ip", "link", "delete", "door0")
+    anew()
+    (loss,) = made.ensure()
+    assert (loss.interface, loss.ifindex) == ("door0", before)
+    assert (loss.found, loss.outcome) == ("no such interface", Outcome.GONE)
+    assert made.ensure() == []
+    assert attached("door0") == []
+    with without_sys_admin():
+        (attachment,) = made.attach(["door0"])
+    assert (attachment.ifindex, attachment.replaced) == (index(), False)
     assert names() == [OURS]
     made.detach()
     assert attached("door0") == []
 
 
-def test_a_renamed_interface_is_still_guarded(made):
-    """Another name changes nothing: the program is where it was."""
+def rename():
+    """Call the first door gate0."""
     command("ip", "link", "set", "door0", "down")
     command("ip", "link", "set", "door0", "name", "gate0")
+    command("ip", "link", "set", "gate0", "up")
+
+
+def test_a_renamed_interface_is_still_guarded(made, mode):
+    """Another name changes nothing: the program is where it was, and is put back there."""
+    number = index()
+    rename()
     assert made.ensure() == []
     assert len(attached("gate0")) == 1
+    if mode is AttachMode.CLSACT:
+        command("tc", "qdisc", "del", "dev", "gate0", "clsact")
+        (loss,) = made.ensure()
+        assert (loss.interface, loss.ifindex, loss.outcome) == ("gate0", number, Outcome.PUT_BACK)
+
+
+def test_beside_a_renamed_one_its_name_may_be_attached_to(made):
+    """Two interfaces by then: both are looked after, and taken off together."""
+    rename()
+    anew()
+    made.attach(["door0"])
+    assert made.ensure() == []
+    assert [len(attached(name)) for name in ("gate0", "door0")] == [1, 1]
+    made.detach()
+    assert [len(attached(name)) for name in ("gate0", "door0")] == [0, 0]
+
+
+def test_one_that_was_in_another_namespace_meanwhile(made, client, mode):
+    """It is gone, and whatever it brings back of ours: attached to again, it has one program, the first."""
+    with Path("/proc/thread-self/ns/net").open() as here, IPRoute() as netlink:
+        netlink.link("set", index=index(), net_ns_fd=client.fd)
+        (loss,) = made.ensure()
+        with client.inside(), IPRoute() as there:
+            there.link("set", index=index(), net_ns_fd=here.fileno())
+    assert loss.outcome is Outcome.GONE
+    (attachment,) = made.attach(["door0"])
+    assert (attachment.mode, attachment.ifindex) == (mode, index())
+    assert names() == [OURS]
+    assert made.ensure() == []
+
+
+@pytest.mark.parametrize("change", [("address", "02:00:00:00:00:07"), ("down",), ("mtu", "1400")])
+def test_what_does_not_take_an_interface_away(made, flood, change):
+    """Another MAC address, down and up, another size: the program stays, and nothing gets in."""
+    command("ip", "link", "set", "door0", *change)
+    command("ip", "link", "set", "door0", "up")
+    assert made.ensure() == []
+    flood.must_not_arrive()
+    assert names() == [OURS]

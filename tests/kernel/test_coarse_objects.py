@@ -12,6 +12,7 @@ import rig
 import rows_grants
 import rows_sessions
 import rows_spa
+import rows_v1
 import table
 from books import PORT, key_of, tracking
 from coarse import CoarseRig, PatientRig, coarse_ns
@@ -32,7 +33,7 @@ TRIES = 100
 ROWS = {
     "grants": (PatientRig, Entry.TC_ETH, rows_grants.ROWS),
     "sessions": (PatientRig, Entry.XDP, rows_sessions.ROWS),
-    "SPA port": (CoarseRig, Entry.TC_ETH, rows_spa.ROWS),
+    "SPA port": (CoarseRig, Entry.TC_ETH, rows_spa.ROWS + rows_v1.ROWS),
 }
 """What the clock matters to, and what it must not: once each, and of one family, for ticks take time."""
 

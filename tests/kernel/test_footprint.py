@@ -34,12 +34,13 @@ def kernel_bytes() -> int:
 
 
 @pytest.mark.parametrize(
-    ("max_grants", "max_sessions", "max_sources"), [(65536, 65536, 16384), (1000, 5000, 100_000)]
+    ("max_grants", "max_sessions", "max_sources", "auth"),
+    [(65536, 65536, 16384, "hpke"), (1000, 5000, 100_000, "hpke"), (1000, 5000, 100_000, "hpke-v1")],
 )
-def test_kernel_memory_is_estimated_well(max_grants, max_sessions, max_sources):
-    """Within a tenth, for the default sizes and for odd ones."""
+def test_kernel_memory_is_estimated_well(max_grants, max_sessions, max_sources, auth):
+    """Within a tenth, for the default sizes, for odd ones, and for clients of the other version."""
     clients = tuple(
-        ClientSettings(f"c{number}", bytes([number] * 32), SSH, idle_s=60, grace_s=300, max_s=3600)
+        ClientSettings(f"c{number}", bytes([number] * 32), SSH, idle_s=60, grace_s=300, max_s=3600, auth=auth)
         for number in range(200)
     )
     sizes = {"max_grants": max_grants, "max_sessions": max_sessions, "max_sources": max_sources}
@@ -49,7 +50,7 @@ def test_kernel_memory_is_estimated_well(max_grants, max_sessions, max_sources):
     dataplane = (
         Plugins(["tc"])
         .dataplane("tc")
-        .make(DataplaneSettings(spa_port=55555, rate=3, burst=3, max_tags=estimate.tags, **sizes))
+        .make(DataplaneSettings(55555, 3, 3, max_tags=estimate.tags, max_v1_tags=estimate.v1_tags, **sizes))
     )
     try:
         used = kernel_bytes() - before

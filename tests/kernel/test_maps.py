@@ -188,9 +188,9 @@ def test_observing_is_a_flag(loaded):
 
 def test_the_rate_becomes_a_cost_in_time():
     """A rate per second is the time in which a token grows back; 0 is no limit."""
-    value = codec.settings(rate=4, burst=3, log_only=False, always_allow=False, session_s=2)
+    value = codec.settings(settings(rate=4, burst=3, session_s=2), always_allow=False)
     assert _abi.Settings(*_abi.SETTINGS.unpack(value))[2:] == (250_000_000, 750_000_000, 2_000_000_000)
-    assert codec.settings(rate=0, burst=3, log_only=False, always_allow=False, session_s=0)[8:] == bytes(24)
+    assert codec.settings(settings(rate=0, burst=3), always_allow=False)[8:] == bytes(24)
 
 
 def test_drops_are_counted_with_their_source():

@@ -10,6 +10,7 @@ import rows_headers
 import rows_sessions
 import rows_sources
 import rows_spa
+import rows_v1
 import table
 from knock import MAC_KEY, TAG
 from machine import NEVER, client
@@ -20,7 +21,14 @@ from table import ETHERNET, TCP_PORT, Row
 from spale_bpf import _abi
 from spale_bpf._abi import Reason
 
-ROWS = (*rows_grants.ROWS, *rows_headers.ROWS, *rows_sessions.ROWS, *rows_sources.ROWS, *rows_spa.ROWS)
+ROWS = (
+    *rows_grants.ROWS,
+    *rows_headers.ROWS,
+    *rows_sessions.ROWS,
+    *rows_sources.ROWS,
+    *rows_spa.ROWS,
+    *rows_v1.ROWS,
+)
 T = 1_000_000
 """The knock's time in these tests, in nanoseconds."""
 

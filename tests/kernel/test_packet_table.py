@@ -12,6 +12,7 @@ import rows_headers
 import rows_sessions
 import rows_sources
 import rows_spa
+import rows_v1
 import table
 from machine import NO_FLAGS, Entry
 from rig import Rig, buildable
@@ -25,7 +26,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kernel
 
-ROWS = (*rows_grants.ROWS, *rows_headers.ROWS, *rows_sessions.ROWS, *rows_sources.ROWS, *rows_spa.ROWS)
+ROWS = (
+    *rows_grants.ROWS,
+    *rows_headers.ROWS,
+    *rows_sessions.ROWS,
+    *rows_sources.ROWS,
+    *rows_spa.ROWS,
+    *rows_v1.ROWS,
+)
 
 # What BPF_PROG_TEST_RUN cannot make has its like in test_real_frames.py.
 CASES = [

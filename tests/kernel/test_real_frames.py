@@ -17,6 +17,7 @@ import rows_headers
 import rows_sessions
 import rows_sources
 import rows_spa
+import rows_v1
 import table
 from packets import SYN
 from table import TCP_PORT, Row
@@ -29,7 +30,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kernel
 
-CANDIDATES = (*rows_grants.ROWS, *rows_headers.ROWS, *rows_sessions.ROWS, *rows_sources.ROWS, *rows_spa.ROWS)
+CANDIDATES = (
+    *rows_grants.ROWS,
+    *rows_headers.ROWS,
+    *rows_sessions.ROWS,
+    *rows_sources.ROWS,
+    *rows_spa.ROWS,
+    *rows_v1.ROWS,
+)
 
 # A tag more than BPF_PROG_TEST_RUN's: the kernel has taken the outermost out before the program runs, and
 # drops a frame that ends inside it. Grants for a link-local source name the loopback device.

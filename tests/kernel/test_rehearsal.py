@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import time
 from contextlib import closing
 from ipaddress import ip_address, ip_network
 
@@ -16,7 +15,7 @@ import rows_sources
 import table
 from attrs import evolve
 from lab import DOORS, doors, settings
-from machine import SECOND, Entry
+from machine import SECOND, Entry, now_ns
 from rig import Rig
 
 import spale_tc.attach
@@ -145,7 +144,6 @@ def _is_of(session, source, service):
     return session.connection == (source, service, server, p.SOURCE_PORT)
 
 
-NOW = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 SSH = Service(Protocol.TCP, 22)
 WIREGUARD = Service(Protocol.UDP, 51820)
 GUEST = Source(ip_address("198.51.100.7"))
@@ -153,14 +151,15 @@ GUEST = Source(ip_address("198.51.100.7"))
 
 def a_grant(source=GUEST, service=SSH, age_s=1):
     """Return a grant that was used so long ago; idle is 60 s, grace 300 s."""
-    last_ns = NOW - age_s * SECOND
-    return Grant(source, service, last_ns, 60 * SECOND, 300 * SECOND, NOW + 3600 * SECOND)
+    last_ns = now_ns() - age_s * SECOND
+    return Grant(source, service, last_ns, 60 * SECOND, 300 * SECOND, last_ns + 3600 * SECOND)
 
 
 def a_session(source=GUEST, source_port=40000, **changes):
     """Return a session that was used a second ago."""
     here = ip_address("192.0.2.1" if source.address.version == 4 else "fe80::1")
-    return evolve(Session(source, SSH, here, source_port, NOW - 5 * SECOND, NOW - SECOND), **changes)
+    last_ns = now_ns() - SECOND
+    return evolve(Session(source, SSH, here, source_port, last_ns - 4 * SECOND, last_ns), **changes)
 
 
 def a_question(**changes):
@@ -175,12 +174,12 @@ def test_a_link_local_source_belongs_to_its_interface(name):
     question = a_question(
         source=here,
         grants=(a_grant(here, age_s=100), a_grant(elsewhere)),
-        sessions=(a_session(here), a_session(elsewhere)),
+        sessions=(known := a_session(here), a_session(elsewhere)),
     )
     how = settings(session_s=60)
     answers = play(name, how, question)
     assert {answer.by for answer in answers.values()} == {Admission.GRACE, Admission.SESSION}
-    assert (PacketKind.ACK, a_session(here)) in answers
+    assert (PacketKind.ACK, known) in answers
     stranger = play(name, how, evolve(question, source=Source(ip_address("fe80::7"), 5)))
     assert {answer.reason for answer in stranger.values()} == {Reason.NO_GRANT}
 

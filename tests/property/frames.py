@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import packets as p
 import table
-from policy_model import mac_of
+from policy_model import KNOCK_V1, mac_of
 
 if TYPE_CHECKING:
     from random import Random
@@ -88,6 +88,8 @@ def datagram(random: Random) -> bytes:
         tag, body = random.choice(TAGS), random.choice(BODIES)
         other = random.choice(TAGS) if random.random() < 0.1 else tag
         port, payload = table.SPA_PORT, knock(tag, other, body)
+        if random.random() < 0.15:
+            payload = payload[:KNOCK_V1]
     length = 8 + len(payload)
     if random.random() < 0.05:
         length = random.choice((0, 8, length - 1, length + 1, 65535))

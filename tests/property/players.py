@@ -13,7 +13,7 @@ import machine
 import native_machine
 from machine import ETH_LENGTH, SECOND, index
 from packet_model import TCP
-from policy_model import NEVER, Four, Grant, Pair, Policy, Session
+from policy_model import KNOCK, NEVER, Four, Grant, Pair, Policy, Session
 from rig import Rig
 from scenes import BEGIN_NS, MAX_COUNTS, MAX_SESSIONS
 
@@ -58,12 +58,17 @@ class Player(ABC):
             made.holds(_abi.GRANT_KEY.pack(*pair), count)
         for prefix in policy.always_allow:
             made.always_allow(*prefix)
-        for name, tag in policy.tags.items():
-            made.tag(name, tag.mac_key, self.moved(tag.not_before_ns), self.moved(tag.not_after_ns))
+        for (length, name), tag in policy.tags.items():
+            times = self.moved(tag.not_before_ns), self.moved(tag.not_after_ns)
+            if length == KNOCK:
+                made.tag(name, tag.mac_key, *times)
+            else:
+                made.v1_tag(name, *times)
 
     def settings(self, policy: Policy) -> None:
         """Write the settings of a policy, and nothing else of it."""
         flags = (Flag.LOG_ONLY if policy.log_only else 0) | (Flag.ALWAYS_ALLOW if policy.always_allow else 0)
+        flags |= Flag.V1 if len(policy.knocks) > 1 else 0
         measures = {"cost_ns": policy.token_ns, "burst": policy.burst, "session_ns": policy.session_ns}
         self.machine.settings(Flag(flags), **measures)
 
@@ -175,13 +180,15 @@ class Kernel(Player):
             assert grant is not None
             older = {"last_ns": earlier(grant.last_ns, pause_ns), "end_ns": earlier(grant.end_ns, pause_ns)}
             self.rig.grant(*key, grant._replace(**older))
-        for name, value in self.rig.items("spale_tags").items():
-            *keys, before_ns, after_ns = _abi.TAG.unpack(value)
-            moved = _abi.TAG.pack(*keys, earlier(before_ns, pause_ns), earlier(after_ns, pause_ns))
-            self.rig.put("spale_tags", name, moved)
-        for source, value in self.rig.items("spale_buckets").items():
-            full_ns = earlier(int.from_bytes(value, sys.byteorder), pause_ns)
-            self.rig.put("spale_buckets", source, full_ns.to_bytes(8, sys.byteorder))
+        for tags, layout in (("spale_tags", _abi.TAG), ("spale_v1_tags", _abi.V1_TAG)):
+            for name, value in self.rig.items(tags).items():
+                *keys, before_ns, after_ns = layout.unpack(value)
+                moved = layout.pack(*keys, earlier(before_ns, pause_ns), earlier(after_ns, pause_ns))
+                self.rig.put(tags, name, moved)
+        for buckets in ("spale_buckets", "spale_v1_buckets"):
+            for key, value in self.rig.items(buckets).items():
+                full_ns = earlier(int.from_bytes(value, sys.byteorder), pause_ns)
+                self.rig.put(buckets, key, full_ns.to_bytes(8, sys.byteorder))
 
     def builds(self, frame: bytes) -> bool:
         """Return whether BPF_PROG_TEST_RUN can make it."""

@@ -18,7 +18,7 @@ from spale_core.siphash import siphash24
 
 NEVER, CLOSING_NS, SESSIONS_PER_PAIR = 2**64 - 1, 120 * 10**9, 64
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
-UDP_HEADER, KNOCK = 8, 128
+UDP_HEADER, KNOCK, KNOCK_V1 = 8, 128, 97
 
 Pair = tuple[bytes, int, int]  # source, protocol, destination port
 Four = tuple[Pair, bytes, int]  # and of a TCP connection also destination and source port
@@ -107,9 +107,10 @@ class Policy:
     grants: dict[Pair, Grant] = field(default_factory=dict)
     sessions: dict[Four, Session] = field(default_factory=dict)
     counts: dict[Pair, int] = field(default_factory=dict)  # how many sessions they hold
-    tags: dict[bytes, Tag] = field(default_factory=dict)
+    knocks: set[int] = field(default_factory=lambda: {UDP_HEADER + KNOCK})  # how long they may be
+    tags: dict[tuple[int, bytes], Tag] = field(default_factory=dict)  # by a knock's length, and its beginning
     macs: set[bytes] = field(default_factory=set)
-    buckets: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # tokens left, in ns; and when
+    buckets: dict[tuple[bytes, bytes], tuple[int, int]] = field(default_factory=dict)  # tokens (ns), when
     counted: dict[Reason, tuple[int, bytes]] = field(default_factory=dict)  # how often, and the last source
     met: tuple[Four, tuple[str, str, str]] | None = None  # what the table was asked last, for tests to see
 
@@ -193,29 +194,34 @@ class Policy:
         """Return why a datagram to the SPA port has not the form of a knock."""
         if packet.fragment or packet.options:
             return Reason.SPA_FRAGMENT if packet.fragment else Reason.SPA_OPTIONS
-        lengths = {min(len(packet.content), UDP_HEADER + KNOCK), packet.claimed, number(packet.content[4:6])}
-        return None if lengths == {UDP_HEADER + KNOCK} else Reason.SPA_LENGTH
+        lengths = {min(len(packet.content), packet.claimed), packet.claimed, number(packet.content[4:6])}
+        return None if len(lengths) == 1 and lengths <= self.knocks else Reason.SPA_LENGTH
 
     def _judge_knock(self, packet: Packet, now_ns: int) -> Reason:
-        """Let a knock through if a client made it, and not again. One too many counts as seen too."""
-        datagram = packet.content[UDP_HEADER : UDP_HEADER + KNOCK]
-        tag, mac = self.tags.get(datagram[:8]), datagram[8:16]
+        """Let a knock through if a client made it, and not again. One too many counts as seen too.
+
+        Version 1 has no mac, and so for each tag a bucket of its own.
+        """
+        datagram = packet.content[UDP_HEADER : packet.claimed]
+        tag, mac = self.tags.get((len(datagram), datagram[:8])), datagram[8:16]
         if tag is None:
             return Reason.UNKNOWN_TAG
         if not tag.not_before_ns <= now_ns <= tag.not_after_ns:
             return Reason.STALE_TAG
-        if mac != mac_of(tag.mac_key, datagram[16:]):
-            return Reason.BAD_MAC
-        if mac in self.macs:
-            return Reason.REPLAY
-        self.macs.add(mac)
-        return Reason.PASS_SPA if self._token(packet, now_ns) else Reason.RATE_LIMITED
+        if len(datagram) == KNOCK:
+            if mac != mac_of(tag.mac_key, datagram[16:]):
+                return Reason.BAD_MAC
+            if mac in self.macs:
+                return Reason.REPLAY
+            self.macs.add(mac)
+        whose = b"" if len(datagram) == KNOCK else datagram[:8]
+        return Reason.PASS_SPA if self._token(packet, whose, now_ns) else Reason.RATE_LIMITED
 
-    def _token(self, packet: Packet, now_ns: int) -> bool:
+    def _token(self, packet: Packet, whose: bytes, now_ns: int) -> bool:
         """Spend a token of the source, or of its /64."""
         if not self.token_ns:
             return True
-        key = packet.source if packet.family == 4 else packet.source[:8] + bytes(8)
+        key = packet.source if packet.family == 4 else packet.source[:8] + bytes(8), whose
         full = self.burst * self.token_ns
         left, then_ns = self.buckets.get(key, (full, now_ns))
         left = min(full, left + now_ns - then_ns)

@@ -10,7 +10,19 @@ import frames
 import packets as p
 import table
 from packet_model import TCP, scoped
-from policy_model import CLOSING_NS, NEVER, SESSIONS_PER_PAIR, Grant, Pair, Policy, Session, Tag
+from policy_model import (
+    CLOSING_NS,
+    KNOCK,
+    KNOCK_V1,
+    NEVER,
+    SESSIONS_PER_PAIR,
+    UDP_HEADER,
+    Grant,
+    Pair,
+    Policy,
+    Session,
+    Tag,
+)
 
 from spale_bpf._abi import SessionState
 
@@ -190,7 +202,11 @@ def policy(random: Random, times: Times) -> Policy:
             made.grants.setdefault(key[0], times.grant(BEGIN_NS))
     made.counts = counted(random, made.sessions)
     made.always_allow = always_allowed(random)
-    made.tags = {name: times.tag(name) for name in frames.TAGS[: random.randrange(len(frames.TAGS)) + 1]}
+    names = frames.TAGS[: random.randrange(len(frames.TAGS)) + 1]
+    made.tags = {(KNOCK, name): times.tag(name) for name in names}
+    if random.random() < 0.5:
+        made.knocks.add(UDP_HEADER + KNOCK_V1)
+        made.tags |= {(KNOCK_V1, name): times.tag(name) for name in frames.TAGS if random.random() < 0.5}
     return made
 
 

@@ -24,6 +24,7 @@ CLAIMS = st.builds(
     bound=st.booleans(),
     services=st.frozensets(SERVICES, max_size=8),
     idle_s=U16,
+    ifindex=U32,
 )
 REFUSALS = st.builds(
     Refused,
@@ -45,7 +46,7 @@ def tag_batches(draw):
         server_key=U16,
         epoch=st.just(epoch),
         tag=st.binary(min_size=8, max_size=8),
-        mac_key=st.binary(min_size=16, max_size=16),
+        mac_key=st.just(b"") | st.binary(min_size=16, max_size=16),
     )
     return ipc.TagBatch(epoch, tuple(draw(st.lists(tags, max_size=ipc.TAGS_PER_BATCH))), draw(st.booleans()))
 

@@ -154,3 +154,35 @@ def test_as_many_epochs_as_the_skew_needs(skew_s, count):
     assert len(epochs.wanted(NOW.unix_ms, skew_s)) == count
     assert max(len(epochs.wanted(NOW.unix_ms + ms, skew_s)) for ms in range(0, 30_000, 500)) <= count
     assert epochs.most(skew_s) == count
+
+
+def v1_tag(epoch, client=1, name=b"v1client"):
+    """Return a tag without a mac."""
+    return Tag(client, 0, epoch, name, b"")
+
+
+def test_a_tag_without_a_mac_is_valid_in_all_its_epochs():
+    """It is the same in each: one entry, from the first epoch's begin to the last one's end."""
+    table = TagTable(2, 1, 30, v1_clients=(1,))
+    for epoch in epochs.wanted(NOW.unix_ms, 30):
+        table.add(whole(epoch, tag(0, epoch=epoch), v1_tag(epoch)))
+    *others, kernel = table.kernel_tags(NOW)
+    assert (len(others), kernel.tag, kernel.mac_key) == (4, b"v1client", b"")
+    assert kernel.not_before_ns == min(each.not_before_ns for each in others)
+    assert kernel.not_after_ns == max(each.not_after_ns for each in others)
+    later = Moment(NOW.monotonic_ns + 60 * S, NOW.unix_ms + 60_000)
+    assert table.kernel_tags(later)[-1].not_before_ns == kernel.not_before_ns + 60 * S
+
+
+def test_the_same_bytes_with_and_without_a_mac():
+    """They are two tags: the kernel tells them apart by the datagram's length."""
+    table = TagTable(2, 1, 30, v1_clients=(1,))
+    table.add(whole(EPOCH, tag(0, name=b"v1client"), v1_tag(EPOCH)))
+    assert [bool(each.mac_key) for each in table.kernel_tags(NOW)] == [True, False]
+
+
+@pytest.mark.parametrize("batch", [whole(EPOCH, v1_tag(EPOCH, client=0)), whole(EPOCH, tag(1))])
+def test_who_has_no_mac_is_the_configurations_to_say(batch):
+    """A listener that was taken over cannot have junk let through with the tag of a client that has one."""
+    with pytest.raises(IpcError):
+        TagTable(2, 1, 30, v1_clients=(1,)).add(batch)

@@ -10,11 +10,12 @@ import enum
 from struct import Struct
 from typing import Final, NamedTuple
 
-ABI_VERSION: Final = 3
+ABI_VERSION: Final = 4
 SPA_LEN: Final = 128
 SPA_TAG_LEN: Final = 8
 SPA_MAC_LEN: Final = 8
 SPA_BODY_LEN: Final = 112
+SPA_V1_LEN: Final = 97
 MAX_EXTENSIONS: Final = 8
 MAX_VLANS: Final = 2
 ALLOW_FAMILY_BITS: Final = 32
@@ -29,6 +30,7 @@ class Flag(enum.IntFlag):
     LOG_ONLY = 1
     ALWAYS_ALLOW = 2
     RELEASED = 4
+    V1 = 8
 
 
 class Service(enum.IntFlag):
@@ -162,6 +164,26 @@ class Tag(NamedTuple):
 TAG: Final = Struct("=QQQQ")
 
 
+class V1Tag(NamedTuple):
+    """spale_v1_tag: 16 bytes."""
+
+    not_before_ns: int  # u64 at 0
+    not_after_ns: int  # u64 at 8
+
+
+V1_TAG: Final = Struct("=QQ")
+
+
+class V1BucketKey(NamedTuple):
+    """spale_v1_bucket_key: 24 bytes."""
+
+    source: bytes  # 16 bytes at 0
+    tag: int  # u64 at 16
+
+
+V1_BUCKET_KEY: Final = Struct("=16sQ")
+
+
 class Counter(NamedTuple):
     """spale_counter: 24 bytes."""
 
@@ -191,8 +213,10 @@ MAPS: Final = {
     "spale_allow": MapShape(11, 24, 1, 65536, 1),
     "spale_tag_filter": MapShape(2, 4, 8, 16384, 0),
     "spale_tags": MapShape(1, 8, 32, 1024, 0),
+    "spale_v1_tags": MapShape(1, 8, 16, 1024, 0),
     "spale_seen_macs": MapShape(9, 8, 1, 65536, 0),
     "spale_buckets": MapShape(9, 16, 8, 16384, 0),
+    "spale_v1_buckets": MapShape(9, 24, 8, 16384, 0),
     "spale_counters": MapShape(6, 4, 24, 26, 0),
     "spale_scratch": MapShape(6, 4, 64, 1, 0),
 }

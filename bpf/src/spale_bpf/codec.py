@@ -25,6 +25,7 @@ from spale_core.model import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from spale_core.interfaces import DataplaneSettings
     from spale_core.model import Address, Connection, KernelTag, Network
 
 ALLOWED = b"\x01"
@@ -69,19 +70,18 @@ def source_of(packed: bytes) -> Source:
     return Source.unpack(plain, int.from_bytes(packed[_SCOPE], "big"))
 
 
-def settings(*, rate: int, burst: int, log_only: bool, always_allow: bool, session_s: int) -> bytes:
-    """Return `struct spale_settings`; `rate` is tokens per second (0: no limit), `burst` the depth.
-
-    `session_s` is how many seconds an OPEN session may be silent (0: none is tracked).
-    """
+def settings(given: DataplaneSettings, *, always_allow: bool) -> bytes:
+    """Return `struct spale_settings`; `always_allow` is whether there is any prefix."""
     flags = _abi.Flag(0)
-    if log_only:
+    if given.log_only:
         flags |= _abi.Flag.LOG_ONLY
     if always_allow:
         flags |= _abi.Flag.ALWAYS_ALLOW
-    cost_ns = _SECOND_NS // rate if rate else 0
-    session_ns = session_s * _SECOND_NS
-    return _abi.SETTINGS.pack(_abi.ABI_VERSION, flags, cost_ns, burst * cost_ns, session_ns)
+    if given.max_v1_tags:
+        flags |= _abi.Flag.V1
+    cost_ns = _SECOND_NS // given.rate if given.rate else 0
+    session_ns = given.session_s * _SECOND_NS
+    return _abi.SETTINGS.pack(_abi.ABI_VERSION, flags, cost_ns, given.burst * cost_ns, session_ns)
 
 
 def service_bits(services: Iterable[Service], spa_port: int) -> dict[int, int]:
@@ -174,6 +174,11 @@ def tag_value(tag: KernelTag) -> bytes:
     return _abi.TAG.pack(k0, k1, tag.not_before_ns, min(tag.not_after_ns, NEVER_NS))
 
 
+def v1_tag_value(tag: KernelTag) -> bytes:
+    """Return `struct spale_v1_tag`: there is no mac."""
+    return _abi.V1_TAG.pack(tag.not_before_ns, min(tag.not_after_ns, NEVER_NS))
+
+
 def filter_words(words: Mapping[int, int]) -> dict[bytes, bytes]:
     """Return elements of the filter of tags: an index, and 64 bits."""
     return dict(zip(map(_INDEX.pack, words), map(_WORD.pack, words.values()), strict=True))
@@ -182,6 +187,11 @@ def filter_words(words: Mapping[int, int]) -> dict[bytes, bytes]:
 def bucket(key: bytes, value: bytes) -> Bucket:
     """Return whose bucket it is, and when it will be full again."""
     return Bucket(source_of(key), _TIME.unpack(value)[0])
+
+
+def v1_bucket(key: bytes, value: bytes) -> Bucket:
+    """Return the same of a `struct spale_v1_bucket_key`; a source may have several, each for another tag."""
+    return bucket(_abi.V1BucketKey(*_abi.V1_BUCKET_KEY.unpack(key)).source, value)
 
 
 def counted() -> dict[int, Reason]:

@@ -129,14 +129,14 @@ class BpfDataplane:
 
     def predecessor(self, names: Sequence[str]) -> Predecessor | None:
         """Return what an earlier daemon left on any of the interfaces, None if nothing that can be read."""
-        wanted = [interfaces.find(name) for name in dict.fromkeys(names)]
+        wanted = interfaces.find_there(names)
         try:
             return predecessor.find(wanted) or self._pins.predecessor(wanted)
         except libbpf.LibbpfError as error:
             raise DataplaneError(f"what an earlier daemon left: {error}") from error
 
     def attach(self, names: Sequence[str]) -> list[Attachment]:
-        """Enforce on all the interfaces of these names, or raise DataplaneError and leave all as it was."""
+        """Enforce on these interfaces too, on all, or raise DataplaneError and leave them as they were."""
         wanted = [interfaces.find(name) for name in dict.fromkeys(names)]
         pinned = self._pins.programs(wanted)
         try:
@@ -146,14 +146,15 @@ class BpfDataplane:
             for descriptor in pinned.values():
                 os.close(descriptor)
         self._watch.guard(wanted, attachments)
-        self._pins.renew(self._pinned(), wanted)
+        self._pins.renew(self._pinned(), self._guarded())
         return attachments
 
     def ensure(self) -> list[Loss]:
         """Read back every attachment, put back what is lost, and return what was not as it should be."""
         losses = self._watch.look()
-        if self._watch.guarded:
-            self._pins.look_after(self._pinned(), [each.interface for each in self._watch.guarded])
+        guarded = self._guarded()
+        if guarded:
+            self._pins.look_after(self._pinned(), guarded)
         return losses
 
     def detach(self) -> None:
@@ -167,6 +168,9 @@ class BpfDataplane:
             removal.remove_if_there(guarded[-1].interface, ours.__contains__, known=ours)
             guarded.pop()
         self._pins.detached()
+
+    def _guarded(self) -> list[Interface]:
+        return [each.interface for each in self._watch.guarded]
 
     def _pinned(self) -> dict[str, int]:
         return {name: self._object.map_fd(name) for name in _abi.MAPS} | self._object.program_fds()
@@ -216,4 +220,6 @@ def open_object(
     opened.set_max_entries("spale_session_counts", settings.max_sessions)
     opened.set_max_entries("spale_buckets", settings.max_sources)
     opened.set_max_entries("spale_tags", settings.max_tags)
+    opened.set_max_entries("spale_v1_tags", max(1, settings.max_v1_tags))
+    opened.set_max_entries("spale_v1_buckets", settings.max_sources if settings.max_v1_tags else 1)
     return opened

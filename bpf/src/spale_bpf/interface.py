@@ -10,10 +10,14 @@ from __future__ import annotations
 import fcntl
 import socket
 import struct
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from spale_core.errors import DataplaneError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ARPHRD_ETHER = 1
 _ARPHRD_LOOPBACK = 772
@@ -76,14 +80,21 @@ def find_all() -> list[Interface]:
 
 
 def again(interface: Interface) -> Interface | None:
-    """Return what has the interface's name by now; else what has its number, renamed; None if it is gone."""
-    found = _look_up(interface.name)
-    if found is not None:
-        return found
-    try:
-        return _look_up(socket.if_indextoname(interface.index))
-    except OSError:
-        return None
+    """Return what has the interface's number by now, under its present name; None if it is gone."""
+    while True:
+        try:
+            found = _look_up(socket.if_indextoname(interface.index))
+        except OSError:
+            return None
+        # Renamed between the two questions it is not gone.
+        if found is not None and found.index == interface.index:
+            return found
+
+
+def find_there(names: Iterable[str]) -> list[Interface]:
+    """Return those of `names` that there are, each once."""
+    found = (_look_up(name) for name in dict.fromkeys(names))
+    return [interface for interface in found if interface is not None]
 
 
 def _look_up(name: str) -> Interface | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -62,10 +63,14 @@ class Table:
     def become(self, wanted: Mapping[bytes, bytes]) -> None:
         """Hold exactly `wanted`: adds first, then removes, or changes nothing and raises DataplaneError."""
         with all_or_none() as undo:
-            for key, value in wanted.items():
-                self.put(key, value, undo)
-            for key in set(libbpf.map_keys(self.fd, self.shape.key_size)) - wanted.keys():
-                self.drop(key, undo)
+            self.change(wanted, undo)
+
+    def change(self, wanted: Mapping[bytes, bytes], undo: ExitStack) -> None:
+        """Do the same, and tell `undo` how to bring back what was there."""
+        for key, value in wanted.items():
+            self.put(key, value, undo)
+        for key in set(libbpf.map_keys(self.fd, self.shape.key_size)) - wanted.keys():
+            self.drop(key, undo)
 
 
 @contextmanager
@@ -95,8 +100,10 @@ class PolicyMaps:
         self._counters_fd = map_fd("spale_counters")
         self._grants = Table("spale_grants", map_fd("spale_grants"))
         self._tags = TagMap(map_fd("spale_tags"), map_fd("spale_tag_filter"))
+        self._v1_tags = Table("spale_v1_tags", map_fd("spale_v1_tags"))
         self._allow = Table("spale_allow", map_fd("spale_allow"))
         self._buckets_fd = map_fd("spale_buckets")
+        self._v1_buckets_fd = map_fd("spale_v1_buckets")
         self._service_bits: dict[int, int] = {}
         self._counted: dict[Reason, _CpuCounter] = {}
         self._write_settings(always_allow=False)
@@ -121,7 +128,15 @@ class PolicyMaps:
 
     def set_tags(self, tags: Iterable[KernelTag]) -> None:
         """Recognise exactly `tags`; new ones are added before old ones are removed."""
-        self._tags.become(tags)
+        with_mac, v1 = [], {}
+        for tag in tags:
+            if tag.mac_key:
+                with_mac.append(tag)
+            else:
+                v1[tag.tag] = codec.v1_tag_value(tag)
+        with all_or_none() as undo:
+            self._v1_tags.change(v1, undo)
+            self._tags.become(with_mac)
 
     def allow(self, grants: Sequence[Grant]) -> None:
         """Install or replace `grants`, all or none.
@@ -152,7 +167,11 @@ class PolicyMaps:
     def buckets(self) -> Iterator[Bucket]:
         """Return the sources whose datagrams were counted, a few per system call."""
         found = browse(self._buckets_fd, _abi.MAPS["spale_buckets"])
-        return (codec.bucket(key, value) for key, value in found)
+        v1 = browse(self._v1_buckets_fd, _abi.MAPS["spale_v1_buckets"])
+        return chain(
+            (codec.bucket(key, value) for key, value in found),
+            (codec.v1_bucket(key, value) for key, value in v1),
+        )
 
     def counters(self) -> dict[Reason, Counter]:
         """Return what was counted by reason, summed over the CPUs.
@@ -176,11 +195,5 @@ class PolicyMaps:
         return libbpf.map_lookup_percpu(self._counters_fd, codec.index(number), size)
 
     def _write_settings(self, *, always_allow: bool) -> None:
-        value = codec.settings(
-            rate=self._settings.rate,
-            burst=self._settings.burst,
-            log_only=self._settings.log_only,
-            always_allow=always_allow,
-            session_s=self._settings.session_s,
-        )
+        value = codec.settings(self._settings, always_allow=always_allow)
         libbpf.map_update(self._settings_fd, codec.index(0), value)

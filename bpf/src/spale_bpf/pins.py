@@ -47,7 +47,7 @@ class Pins:
 
     def predecessor(self, interfaces: Iterable[Interface]) -> Predecessor | None:
         """Return what a daemon pinned that had one of these interfaces, None if nothing that can be read."""
-        if self._folder is None or not libbpf.is_bpffs(self._folder):
+        if self._folder is None or not _is_trusted(self._folder):
             return None
         found = []
         for path in _of_ours(self._folder / _VERSION, _Owner.of(interfaces)):
@@ -64,7 +64,7 @@ class Pins:
         They are the caller's to close. Without CAP_SYS_ADMIN there is no other way to them.
         """
         found: dict[int, int] = {}
-        if self._folder is None or not libbpf.is_bpffs(self._folder):
+        if self._folder is None or not _is_trusted(self._folder):
             return found
         owner = _Owner.of(interfaces)
         for path in [path for each in self._folder.iterdir() for path in _of_ours(each, owner)]:
@@ -84,9 +84,10 @@ class Pins:
             _make_private(self._folder)
             version = self._folder / _VERSION
             version.mkdir(mode=0o700, exist_ok=True)
-            for each in self._folder.iterdir():
-                for path in _of_ours(each, owner):
-                    _remove(path)
+            earlier = {path for each in self._folder.iterdir() for path in _of_ours(each, owner)}
+            # Under what were our interfaces until now; they may all be others by now.
+            for path in earlier | {path for path in (self._at,) if path is not None and path.is_dir()}:
+                _remove(path)
             draft = version / f"new-{owner.name}"
             draft.mkdir(mode=0o700)
             for name, descriptor in descriptors.items():
@@ -98,8 +99,12 @@ class Pins:
             self._said = ""
 
     def look_after(self, descriptors: Mapping[str, int], interfaces: Iterable[Interface]) -> None:
-        """Pin again what is gone: a bpffs was unmounted, mounted late, or somebody removed the pins."""
-        if self._at is None or not self._at.is_dir():
+        """Pin again what is gone: a bpffs was unmounted, mounted late, or somebody removed the pins.
+
+        So too where the interfaces are others by now, and the folder's name should say so.
+        """
+        owner = _Owner.of(interfaces)
+        if self._at is None or self._at.name != owner.name or not self._at.is_dir():
             self.renew(descriptors, interfaces)
 
     def detached(self) -> None:
@@ -184,7 +189,18 @@ def _remove(folder: Path) -> None:
 def _make_private(folder: Path) -> None:
     """Make the folder; raise DataplaneError if somebody else may write it, OSError if it cannot be had."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = folder.lstat()
-    others = status.st_uid not in {0, os.geteuid()} or status.st_mode & _WRITABLE
-    if others or not stat.S_ISDIR(status.st_mode):
+    if not _is_trusted(folder):
         raise DataplaneError(f"{folder} is no folder, or others may write it; remove it")
+
+
+def _is_trusted(folder: Path) -> bool:
+    """Tell whether it is a folder in a bpffs in which nobody else can have put a pin.
+
+    Some bpffs can be written by all, as /tmp can; and what was pinned there says who is let in.
+    """
+    try:
+        status = folder.lstat()
+    except OSError:
+        return False
+    is_others = status.st_uid not in {0, os.geteuid()} or status.st_mode & _WRITABLE
+    return not is_others and stat.S_ISDIR(status.st_mode) and libbpf.is_bpffs(folder)

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 NOTHING = "nothing"
 
 _GONE = "no such interface"
-_SHUT_AGAIN = "shut again as soon as it is there"
+
+
+_ENDED = frozenset({Outcome.RELEASED, Outcome.GONE})
+"""What makes an attachment nobody's to look after."""
 
 
 @frozen
@@ -55,9 +58,8 @@ class Watched(Protocol):
 
 @define
 class Guarded:
-    """An interface that was attached to; `name` is what it was called then."""
+    """An interface that was attached to, as it was called at the last look."""
 
-    name: str
     interface: Interface
     mode: AttachMode
 
@@ -74,16 +76,14 @@ class Watch:
     def guard(self, wanted: Iterable[Interface], attachments: Iterable[Attachment]) -> None:
         """Look after these from now on."""
         pairs = zip(wanted, attachments, strict=True)
-        self.guarded += [Guarded(found.name, found, attachment.mode) for found, attachment in pairs]
+        self.guarded += [Guarded(found, attachment.mode) for found, attachment in pairs]
 
     def look(self) -> list[Loss]:
         """Look at each attachment, put back what is lost, and return what was not as it should be."""
         released = self._is_released()
         found = [(guarded, self._look_at(guarded, released=released)) for guarded in self.guarded]
         losses = [loss for _, loss in found if loss is not None]
-        self.guarded = [
-            guarded for guarded, loss in found if loss is None or loss.outcome is not Outcome.RELEASED
-        ]
+        self.guarded = [guarded for guarded, loss in found if loss is None or loss.outcome not in _ENDED]
         return losses
 
     def _look_at(self, guarded: Guarded, *, released: bool) -> Loss | None:
@@ -95,33 +95,34 @@ class Watch:
         except DataplaneError as error:
             if interfaces.again(interface) is None:  # it went while we looked
                 return _gone(guarded)
-            return Loss(guarded.name, "unknown", Outcome.FAILED, _first_line(error))
+            return _loss(interface, "unknown", Outcome.FAILED, _first_line(error))
 
     def _judge(self, guarded: Guarded, interface: Interface, *, released: bool) -> Loss | None:
         finding = self._hook.look(interface, guarded.mode)
-        if finding is None:
-            return None
-        if interface.name != guarded.name and not finding.is_there:
+        if finding is not None and not finding.is_there and interface.name != guarded.interface.name:
             # The number of one that is gone is another one's by now.
             return _gone(guarded)
+        guarded.interface = interface
+        if finding is None:
+            return None
         if not finding.is_there and released:
-            return Loss(guarded.name, finding.words, Outcome.RELEASED)
+            return _loss(interface, finding.words, Outcome.RELEASED)
         return self._put_back(guarded, interface, finding)
 
     def _put_back(self, guarded: Guarded, interface: Interface, finding: Finding) -> Loss:
         successor = None if finding.is_there else self._successor(interface)
         if successor is not None:
             note = f"another spale has taken over by {describe(successor)}: end one of the two"
-            return Loss(guarded.name, finding.words, Outcome.FAILED, note)
+            return _loss(interface, finding.words, Outcome.FAILED, note)
         try:
             attachment = self._hook.put_back(interface, guarded.mode)
             left = self._hook.look(interface, attachment.mode)
         except DataplaneError as error:
-            return Loss(guarded.name, finding.words, Outcome.FAILED, _first_line(error))
+            return _loss(interface, finding.words, Outcome.FAILED, _first_line(error))
         if left is not None:
-            return Loss(guarded.name, finding.words, Outcome.FAILED, f"after that: {left.words}")
-        guarded.interface, guarded.mode = interface, attachment.mode
-        return Loss(guarded.name, finding.words, Outcome.PUT_BACK, attachment.note)
+            return _loss(interface, finding.words, Outcome.FAILED, f"after that: {left.words}")
+        guarded.mode = attachment.mode
+        return _loss(interface, finding.words, Outcome.PUT_BACK, attachment.note)
 
     def _successor(self, interface: Interface) -> int | None:
         """Return the program of another spale that has taken the place of ours, by whatever enforcer.
@@ -132,8 +133,12 @@ class Watch:
         return next(filter(is_known_as_ours, others), None)
 
 
+def _loss(interface: Interface, found: str, outcome: Outcome, note: str = "") -> Loss:
+    return Loss(interface.name, interface.index, found, outcome, note)
+
+
 def _gone(guarded: Guarded) -> Loss:
-    return Loss(guarded.name, _GONE, Outcome.FAILED, _SHUT_AGAIN)
+    return _loss(guarded.interface, _GONE, Outcome.GONE)
 
 
 def _first_line(error: DataplaneError) -> str:

@@ -33,13 +33,15 @@ class Footprint:
 
     addresses: int
     tags: int
+    v1_tags: int
     kernel_bytes: int
 
 
 def footprint(settings: Settings) -> Footprint:
     """Return the footprint of `settings`; `addresses` is for clients that may have as much as the largest."""
     per_address = max((len(client.services) for client in settings.clients), default=0)
-    tags = MAX_EPOCHS * len(settings.clients) * len(settings.server_keys) * len(settings.auth)
+    tags = MAX_EPOCHS * len(settings.clients) * len(settings.server_keys)
+    v1_tags = MAX_EPOCHS * len(settings.v1_clients) * len(settings.server_keys)
     cpus = os.cpu_count() or 1
     kernel_bytes = sum(
         (
@@ -49,12 +51,15 @@ def footprint(settings: Settings) -> Footprint:
             _hash(max(tags, 1), key=8, value=32),
             _hash(_SEEN_MACS, key=8, value=1),
             _hash(settings.max_sources, key=16, value=8),
+            _hash(max(v1_tags, 1), key=8, value=16),
+            _hash(settings.max_sources if v1_tags else 1, key=24, value=8),
             (_PORTS + _TAG_FILTER_WORDS) * _SLOT,
             len(settings.always_allow) * _TRIE_NODE,
             cpus * (_REASONS * _SLOT * 4 + _SCRATCH),
         )
     )
-    return Footprint(settings.max_grants // per_address if per_address else 0, tags, kernel_bytes)
+    addresses = settings.max_grants // per_address if per_address else 0
+    return Footprint(addresses, tags, v1_tags, kernel_bytes)
 
 
 def _hash(entries: int, *, key: int, value: int) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from spale_core import epochs
 from spale_core.ipc import IpcError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from spale_core.ipc import TagBatch
     from spale_core.model import KernelTag, Moment, Tag
 
@@ -48,11 +50,17 @@ class TagTable:
     or not: the two processes need not see each step of the clock alike.
     """
 
-    def __init__(self, clients: int, server_keys: int, max_skew_s: int) -> None:
-        """Begin with no tags, for that many configured clients and server keys."""
+    def __init__(
+        self, clients: int, server_keys: int, max_skew_s: int, v1_clients: Collection[int] = ()
+    ) -> None:
+        """Begin with no tags, for that many configured clients and server keys.
+
+        `v1_clients` are those whose datagrams have no mac.
+        """
         self._clients = clients
         self._server_keys = server_keys
         self._max_skew_s = max_skew_s
+        self._v1_clients = frozenset(v1_clients)
         self._open: tuple[int, dict[tuple[int, int], Tag]] | None = None
         self._epochs: dict[int, _Epoch] = {}
         self._offset_ns: int | None = None
@@ -84,22 +92,29 @@ class TagTable:
     def kernel_tags(self, now: Moment) -> list[KernelTag]:
         """Return the tags as the kernel must have them now; `is_stale` is then False until something changes.
 
-        They are the very same objects as before where nothing has changed. Of two clients' equal tags the
-        first is kept: one map entry cannot hold two mac keys (one in 2^64).
+        Those with a mac are the very same objects as before where nothing has changed. Of two clients' equal
+        ones the first is kept: one map entry cannot hold two mac keys (one in 2^64). A tag without a mac is
+        the same in every epoch, and so valid in all of them.
         """
         self._offset_ns = epochs.wall_offset_ns(now)
         self._changed = False
         wanted = epochs.wanted(now.unix_ms, self._max_skew_s)
         unique: dict[bytes, KernelTag] = {}
+        v1: dict[bytes, KernelTag] = {}
         for number, epoch in self._epochs.items():
             if number in wanted:
                 for tag in epoch.at(self._offset_ns, self._max_skew_s):
-                    unique.setdefault(tag.tag, tag)
-        return list(unique.values())
+                    if tag.mac_key:
+                        unique.setdefault(tag.tag, tag)
+                    else:
+                        v1[tag.tag] = _together(v1.get(tag.tag, tag), tag)
+        return [*unique.values(), *v1.values()]
 
     def _check(self, tag: Tag, known: dict[tuple[int, int], Tag]) -> None:
         if tag.client >= self._clients or tag.server_key >= self._server_keys:
             raise IpcError("a tag of a client or server key that is not configured")
+        if bool(tag.mac_key) == (tag.client in self._v1_clients):
+            raise IpcError("a tag without a mac, or with one, of a client who uses the other version")
         if (tag.client, tag.server_key) in known:
             raise IpcError("a second tag of one client, server key and epoch")
 
@@ -111,3 +126,12 @@ class TagTable:
         self._epochs[epoch] = known
         if len(self._epochs) > epochs.most(self._max_skew_s):
             del self._epochs[next(iter(self._epochs))]
+
+
+def _together(one: KernelTag, other: KernelTag) -> KernelTag:
+    """Return one of two equal tags, valid when either is; their epochs overlap."""
+    return evolve(
+        one,
+        not_before_ns=min(one.not_before_ns, other.not_before_ns),
+        not_after_ns=max(one.not_after_ns, other.not_after_ns),
+    )

@@ -13,7 +13,7 @@ from spale_core.errors import DataError
 from spale_core.model import Claim, Reason, Tag
 from spale_core.siphash import siphash24
 from spale_crypto_hpke import wire
-from spale_crypto_hpke.keys import agree, check_form
+from spale_crypto_hpke.keys import agree, check_clients, check_server_keys
 from spale_crypto_hpke.suite import Context, HpkeError, KeyPair, auth_decap
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ class HpkeAuthenticator:
 
     def __init__(self, server_keys: Sequence[KeyPair], clients: Sequence[bytes]) -> None:
         """Compute what never changes, one X25519 for each pair; raise DataError, saying which key is bad."""
-        _check_server_keys(server_keys)
-        _check_clients(clients, server_keys)
+        check_server_keys(server_keys)
+        check_clients(clients, server_keys)
         self._peers = [
             _Peer.make(client, pk_s, server_key, recipient)
             for client, pk_s in enumerate(clients)
@@ -142,29 +142,3 @@ def _claim(tag: Tag, peer: _Peer, datagram: Datagram) -> Claim | Reason:
         services=frozenset(said.services),
         idle_s=said.idle_s,
     )
-
-
-def _check_server_keys(server_keys: Sequence[KeyPair]) -> None:
-    if not server_keys:
-        raise DataError("no server key")
-    if len({pair.public for pair in server_keys}) != len(server_keys):
-        raise DataError("two server keys are the same")
-
-
-def _check_clients(clients: Sequence[bytes], server_keys: Sequence[KeyPair]) -> None:
-    """Raise DataError with the place, counted from 1, of a client key that must not be used.
-
-    Whether it is a low-order point shows when its half of the agreement is computed: that takes long enough.
-    """
-    servers = {pair.public for pair in server_keys}
-    places: dict[bytes, int] = {}
-    for place, public in enumerate(clients, start=1):
-        try:
-            check_form(public)
-        except DataError as error:
-            raise DataError(f"client key {place}: {error}") from error
-        if public in servers:
-            raise DataError(f"client key {place}: this is the server's own key")
-        if public in places:
-            raise DataError(f"client key {place}: the same key as client key {places[public]}")
-        places[public] = place

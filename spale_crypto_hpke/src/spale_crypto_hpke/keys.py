@@ -16,6 +16,8 @@ from spale_core.errors import DataError
 from spale_crypto_hpke.suite import KEY_LENGTH, KeyPair, ValidationError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 PUBLIC_LABEL = "PUBLIC KEY"
@@ -31,6 +33,17 @@ _LINE_LENGTH = 64
 def read_private(pem: bytes) -> KeyPair:
     """Return the one private key in `pem`; raise DataError, saying what is there instead."""
     return _private(_only(_blocks(pem), PRIVATE_LABEL))
+
+
+def read_server_keys(pems: Sequence[bytes]) -> list[KeyPair]:
+    """Return the server's private keys; raise DataError, saying which, counted from 1, is bad and why."""
+    pairs = []
+    for place, pem in enumerate(pems, start=1):
+        try:
+            pairs.append(read_private(pem))
+        except DataError as error:
+            raise DataError(f"server key {place}: {error}") from error
+    return pairs
 
 
 def read_public(pem: bytes) -> bytes:
@@ -88,6 +101,33 @@ def check_form(public: bytes) -> None:
         raise DataError(
             "the public key is not in canonical form (2^255 - 19 or more, or the highest bit set)"
         )
+
+
+def check_server_keys(server_keys: Sequence[KeyPair]) -> None:
+    """Raise DataError unless there are server keys, each another one."""
+    if not server_keys:
+        raise DataError("no server key")
+    if len({pair.public for pair in server_keys}) != len(server_keys):
+        raise DataError("two server keys are the same")
+
+
+def check_clients(clients: Sequence[bytes], server_keys: Sequence[KeyPair]) -> None:
+    """Raise DataError with the place, counted from 1, of a client key that must not be used.
+
+    Whether it is a low-order point shows when its half of the agreement is computed: that takes long enough.
+    """
+    servers = {pair.public for pair in server_keys}
+    places: dict[bytes, int] = {}
+    for place, public in enumerate(clients, start=1):
+        try:
+            check_form(public)
+        except DataError as error:
+            raise DataError(f"client key {place}: {error}") from error
+        if public in servers:
+            raise DataError(f"client key {place}: this is the server's own key")
+        if public in places:
+            raise DataError(f"client key {place}: the same key as client key {places[public]}")
+        places[public] = place
 
 
 def _blocks(pem: bytes) -> list[tuple[str, bytes]]:

@@ -20,10 +20,10 @@ from cryptography.hazmat.primitives.hmac import HMAC
 KEY_LENGTH = 32
 """Nsk, Npk, Nenc, Nsecret, Nh and Nk of the suite, in bytes: they are all the same."""
 
-_NONCE_LENGTH = 12
-_MODE_AUTH = b"\x02"
+NONCE_LENGTH = 12
+MODE_AUTH = b"\x02"
 _KEM_SUITE_ID = b"KEM\x00\x20"
-_HPKE_SUITE_ID = b"HPKE\x00\x20\x00\x01\x00\x03"
+HPKE_SUITE_ID = b"HPKE\x00\x20\x00\x01\x00\x03"
 
 
 class HpkeError(Exception):
@@ -92,20 +92,20 @@ def hkdf_expand(prk: bytes, info: bytes, length: int) -> bytes:
     return hmac_sha256(prk, info + b"\x01")[:length]
 
 
-def _labeled_extract(suite_id: bytes, salt: bytes, label: bytes, ikm: bytes) -> bytes:
+def labeled_extract(suite_id: bytes, salt: bytes, label: bytes, ikm: bytes) -> bytes:
     """Return LabeledExtract (section 4)."""
     return hmac_sha256(salt, b"HPKE-v1" + suite_id + label + ikm)
 
 
-def _labeled_expand(suite_id: bytes, prk: bytes, label: bytes, info: bytes, length: int) -> bytes:
+def labeled_expand(suite_id: bytes, prk: bytes, label: bytes, info: bytes, length: int) -> bytes:
     """Return LabeledExpand (section 4)."""
     return hkdf_expand(prk, length.to_bytes(2, "big") + b"HPKE-v1" + suite_id + label + info, length)
 
 
 def _extract_and_expand(dh: bytes, kem_context: bytes) -> bytes:
     """Return the KEM's shared secret (section 4.1, ExtractAndExpand)."""
-    eae_prk = _labeled_extract(_KEM_SUITE_ID, b"", b"eae_prk", dh)
-    return _labeled_expand(_KEM_SUITE_ID, eae_prk, b"shared_secret", kem_context, KEY_LENGTH)
+    eae_prk = labeled_extract(_KEM_SUITE_ID, b"", b"eae_prk", dh)
+    return labeled_expand(_KEM_SUITE_ID, eae_prk, b"shared_secret", kem_context, KEY_LENGTH)
 
 
 def auth_encap(ephemeral: KeyPair, pk_r: bytes, pk_s: bytes, static: bytes) -> bytes:
@@ -129,9 +129,9 @@ def auth_decap(enc: bytes, recipient: KeyPair, pk_s: bytes, static: bytes) -> by
 
 @lru_cache(maxsize=8)
 def _key_schedule_context(info: bytes) -> bytes:
-    psk_id_hash = _labeled_extract(_HPKE_SUITE_ID, b"", b"psk_id_hash", b"")
-    info_hash = _labeled_extract(_HPKE_SUITE_ID, b"", b"info_hash", info)
-    return _MODE_AUTH + psk_id_hash + info_hash
+    psk_id_hash = labeled_extract(HPKE_SUITE_ID, b"", b"psk_id_hash", b"")
+    info_hash = labeled_extract(HPKE_SUITE_ID, b"", b"info_hash", info)
+    return MODE_AUTH + psk_id_hash + info_hash
 
 
 class Context:
@@ -140,9 +140,9 @@ class Context:
     def __init__(self, shared_secret: bytes, info: bytes) -> None:
         """Run KeySchedule (section 5.1) for mode_auth."""
         context = _key_schedule_context(info)
-        secret = _labeled_extract(_HPKE_SUITE_ID, shared_secret, b"secret", b"")
-        self._aead = ChaCha20Poly1305(_labeled_expand(_HPKE_SUITE_ID, secret, b"key", context, KEY_LENGTH))
-        nonce = _labeled_expand(_HPKE_SUITE_ID, secret, b"base_nonce", context, _NONCE_LENGTH)
+        secret = labeled_extract(HPKE_SUITE_ID, shared_secret, b"secret", b"")
+        self._aead = ChaCha20Poly1305(labeled_expand(HPKE_SUITE_ID, secret, b"key", context, KEY_LENGTH))
+        nonce = labeled_expand(HPKE_SUITE_ID, secret, b"base_nonce", context, NONCE_LENGTH)
         self._base_nonce = int.from_bytes(nonce, "big")
         self._sequence = 0
 
@@ -164,9 +164,9 @@ class Context:
 
     def _nonce(self) -> bytes:
         """Return ComputeNonce of the present sequence number."""
-        if self._sequence >= (1 << 8 * _NONCE_LENGTH) - 1:
+        if self._sequence >= (1 << 8 * NONCE_LENGTH) - 1:
             raise MessageLimitReachedError("no sequence number is left")
-        return (self._base_nonce ^ self._sequence).to_bytes(_NONCE_LENGTH, "big")
+        return (self._base_nonce ^ self._sequence).to_bytes(NONCE_LENGTH, "big")
 
 
 def setup_auth_sender(pk_r: bytes, info: bytes, sender: KeyPair, ephemeral: KeyPair) -> tuple[bytes, Context]:

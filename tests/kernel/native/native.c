@@ -141,8 +141,10 @@ static struct native_map named(const char *name)
 	NAMED(spale_allow);
 	NAMED(spale_tag_filter);
 	NAMED(spale_tags);
+	NAMED(spale_v1_tags);
 	NAMED(spale_seen_macs);
 	NAMED(spale_buckets);
+	NAMED(spale_v1_buckets);
 	return NATIVE_MAP(&spale_counters);
 }
 

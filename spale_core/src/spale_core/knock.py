@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from ipaddress import IPv6Address, ip_address, ip_network
 from itertools import chain, zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from attrs import field, frozen
 
@@ -36,6 +36,11 @@ class Target:
 
     address: Address
     socket_address: SocketAddress
+
+    def at(self, port: int) -> Target:
+        """Return the same address with another port."""
+        host, _, *scope = self.socket_address
+        return Target(self.address, cast("SocketAddress", (host, port, *scope)))
 
 
 class BindingMode(enum.Enum):
@@ -87,6 +92,22 @@ class Binding:
         if self.mode is BindingMode.AUTO:
             return Source(local) if local.is_global else None
         return self.source
+
+    def misses(self, local: Address) -> bool:
+        """Tell whether the server will see another source than the one claimed from `local`.
+
+        Only a globally routable address is sure to be seen as it is.
+        """
+        if self.source is None or not local.is_global or self.source.address.version != local.version:
+            return False
+        return not self._covers(Source(local))
+
+    def _covers(self, source: Source) -> bool:
+        if self.source is None:
+            return True
+        unused = _PACKED_BITS - self.bits if self.bits else 0
+        ours, theirs = (int.from_bytes(each.packed, "big") >> unused for each in (self.source, source))
+        return ours == theirs
 
     def described(self, local: Address) -> str:
         """Return in words what is claimed from `local`."""

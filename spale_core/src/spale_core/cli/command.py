@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from spale_core.errors import NotYetError, SpaleError, UsageError
 
@@ -16,6 +17,32 @@ INTERRUPTED = 130
 """What a shell says of a command that Ctrl-C ended."""
 
 
+_USUAL_COLUMNS: Final = 80
+_MARGIN: Final = 2
+
+
+class _Formatter(argparse.HelpFormatter):
+    """One that asks for the width of the terminal by itself: argparse's loads `shutil` for that.
+
+    argparse makes a formatter for every option, to try its metavar, so each knock would wait for that.
+    """
+
+    def __init__(self, prog: str) -> None:
+        """Make one as wide as the terminal, where there is one."""
+        super().__init__(prog, width=_columns() - _MARGIN)
+
+
+def _columns() -> int:
+    """Return what shutil.get_terminal_size would."""
+    said = os.environ.get("COLUMNS", "")
+    if said.isdecimal() and int(said):
+        return int(said)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or _USUAL_COLUMNS  # type: ignore[union-attr] # see below
+    except (AttributeError, ValueError, OSError):  # no standard output, closed, or no terminal
+        return _USUAL_COLUMNS
+
+
 class CommandParser(argparse.ArgumentParser):
     """An argparse parser that raises UsageError (exit 64) where argparse would exit with 2.
 
@@ -24,7 +51,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - argparse's own
         """Make one as argparse does."""
-        super().__init__(**{"allow_abbrev": False, **settings})
+        super().__init__(**{"allow_abbrev": False, "formatter_class": _Formatter, **settings})
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError."""

@@ -1,52 +1,31 @@
 # SPDX-License-Identifier: MIT
-"""``spale-send``: knock. Everything imported here is waited for by somebody: keep it light."""
+"""``spale-send``: knock. Everything imported here is waited for by somebody: keep it light (ADR 0021)."""
 
 from __future__ import annotations
 
-import os
-import socket
-import stat
 import sys
 import time
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from spale_core.cli.command import guarded, new_parser, not_yet, whole_number
-from spale_core.config.mistakes import BadValueError, shown
-from spale_core.config.ports import parse_services
-from spale_core.errors import (
-    DataError,
-    MissingInputError,
-    PermissionDeniedError,
-    UnavailableError,
-    UsageError,
-)
-from spale_core.knock import Binding, Knock, Target, choose_targets
-from spale_core.schemes import find_scheme
+from spale_core.cli.command import guarded
+from spale_core.cli.send_options import PROG, send_parser
+from spale_core.config.mistakes import shown
+from spale_core.errors import UnavailableError, UsageError
+from spale_core.knock import Knock, choose_targets
+from spale_core.sending.addresses import resolve
+from spale_core.sending.fields import WIRES
+from spale_core.sending.keys import read_key, requester
+from spale_core.sending.rounds import Rounds
+from spale_core.sending.wish import make_wish
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    import socket
+    from collections.abc import Callable, Sequence
 
-    from spale_core.interfaces import Requester
-    from spale_core.knock import SocketAddress
-    from spale_core.model import Address, Service
-
-PROG = "spale-send"
-
-PAUSE_S = 0.2
-"""Between the rounds of --count: they help against loss, which comes in bursts."""
-
-_MAX_COUNT = 100
-_MAX_KEY_FILE = 65536
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
-_LATER = {
-    "profile": "profiles (-p)",
-    "wait": "--wait",
-    "connect": "--connect",
-    "dry_run": "--dry-run",
-    "command": "running a command after the knock",
-}
+    from spale_core.knock import Target
+    from spale_core.sending.profiles import Profile
+    from spale_core.sending.wish import Wish
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,200 +33,141 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return guarded(PROG, _run, arguments)
 
 
+def parsers() -> tuple[argparse.ArgumentParser, ...]:
+    """Return the parsers of ``spale-send`` and of ``spale-send profile``, for who describes their options."""
+    from spale_core.cli.profile import profile_parser  # noqa: PLC0415 - no knock needs it
+
+    return send_parser(), profile_parser()
+
+
 def _run(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] == "profile":
-        not_yet("profiles")
-    options = _parser().parse_args(arguments)
-    _refuse_later(options, arguments)
-    binding, sender = Binding.parse(options.bind_source), _sender(options.source)
-    knock = Knock(_requester(options.key), binding, _services(options.services), options.idle_sec)
-    targets = choose_targets(_resolve(options.host, options.port, options.family), (binding.address, sender))
-    for turn in range(options.count):
-        if turn:
-            time.sleep(PAUSE_S)
-        _send_to_all(knock, targets, sender, verbose=options.verbose)
+        from spale_core.cli.profile import run  # noqa: PLC0415 - no knock needs it
+
+        return run(arguments[1:])
+    options, command = _parsed(arguments)
+    wish = make_wish(options, _profile(options.profile))
+    note = _say if options.verbose else _ignore
+    rounds = _rounds(wish, note)
+    if options.dry_run:
+        return _preview(wish, rounds)
+    if options.verbose:
+        _say_clock()
+    rounds.first()
+    if wish.wait or wish.connect:
+        connection = _opened(wish, rounds, note)
+        if wish.connect:
+            return _relay(connection)
+        connection.close()
+    else:
+        _more_rounds(wish, rounds)
+    return _became(command) if command else 0
+
+
+def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Return the options, and the command behind ``--``; raise UsageError."""
+    cut = list(arguments).index("--") if "--" in arguments else len(arguments)
+    options, command = send_parser().parse_args(arguments[:cut]), list(arguments[cut + 1 :])
+    if options.command:
+        raise UsageError(f"{shown(options.command[0])} is not an option; see {PROG} --help")
+    if cut < len(arguments) and not command:
+        raise UsageError("no command behind --")
+    if command and options.connect:
+        raise UsageError("--connect relays until the end; no command can follow it")
+    return options, command
+
+
+def _profile(name: str | None) -> Profile | None:
+    if name is None:
+        return None
+    from spale_core.sending.places import profile_root  # noqa: PLC0415 - only for -p
+    from spale_core.sending.profiles import read  # noqa: PLC0415 - the same
+
+    return read(profile_root(), name)
+
+
+def _rounds(wish: Wish, note: Callable[[str], None]) -> Rounds:
+    made = requester(WIRES[wish.wire], wish.key, read_key(wish.key, _say))
+    knock = Knock(made, wish.binding, wish.services, wish.idle_s)
+    found = resolve(wish.host, wish.port, wish.family)
+    return Rounds(knock, choose_targets(found, (wish.binding.address, wish.source)), wish.source, _say, note)
+
+
+def _preview(wish: Wish, rounds: Rounds) -> int:
+    """Say what would be sent where: no secrets, and not the datagram, since that would open."""
+    services = ", ".join(map(str, wish.services)) or "all services"
+    idle = f", an idle window of {wish.idle_s} s" if wish.idle_s else ""
+    for target, local, length in rounds.preview():
+        sys.stdout.write(
+            f"would send {length} bytes to {target.address} port {wish.port} from {local}, "
+            f"{wish.binding.described(local)}: {services}{idle}\n"
+        )
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = new_parser(
-        PROG,
-        "Send one authenticated UDP datagram (a knock) to each address of a host, so that its protected "
-        "ports open for the address that it came from. Nothing ever answers.",
-    )
-    parser.add_argument(
-        "--host", metavar="H", help="name or address to knock at; each of its addresses is, up to 8"
-    )
-    parser.add_argument("--port", metavar="P", type=whole_number(1, 65535), help="its SPA port")
-    parser.add_argument(
-        "--key", metavar="FILE", help="the server's public and your private key in PEM, in any order"
-    )
-    parser.add_argument(
-        "--bind-source",
-        metavar="auto|off|ADDR|PREFIX",
-        default="auto",
-        help="open only for the address that is claimed here; auto (the default): the one this host sends "
-        "from, if that is globally routable",
-    )
-    parser.add_argument(
-        "--services", metavar="LIST", help="ask only for these, such as 22/tcp,51820/udp (default: all)"
-    )
-    parser.add_argument(
-        "--idle-sec",
-        metavar="N",
-        type=whole_number(0, 65535),
-        default=0,
-        help="ask for a shorter idle window than the server's",
-    )
-    parser.add_argument("--source", metavar="ADDR", help="local address to send from")
-    parser.add_argument(
-        "--count",
-        metavar="N",
-        type=whole_number(1, _MAX_COUNT),
-        default=1,
-        help=f"knock N times, {PAUSE_S:g} s apart, where datagrams get lost (default: 1)",
-    )
-    parser.add_argument(
-        "--step",
-        metavar="30",
-        type=whole_number(30, 30),
-        help="length of a time step; only 30, for old scripts",
-    )
-    family = parser.add_mutually_exclusive_group()
-    for version, kind in ((4, socket.AF_INET), (6, socket.AF_INET6)):
-        family.add_argument(
-            f"-{version}",
-            dest="family",
-            action="store_const",
-            const=kind,
-            help=f"knock at IPv{version} addresses only",
-        )
-    parser.add_argument("-v", "--verbose", action="store_true", help="say what is sent where")
-    _add_later(parser)
-    parser.set_defaults(family=socket.AF_UNSPEC)
-    return parser
+def _opened(wish: Wish, rounds: Rounds, note: Callable[[str], None]) -> socket.socket:
+    """Return a connection to the port that was to open; raise UnavailableError, saying what it was like."""
+    from spale_core.sending.waiting import Wait, knock_pauses  # noqa: PLC0415 - only for --wait and --connect
 
-
-def _add_later(parser: argparse.ArgumentParser) -> None:
-    later = parser.add_argument_group("not yet in this version")
-    later.add_argument("-p", "--profile", metavar="PROFILE", help="take host, port and key from a profile")
-    later.add_argument(
-        "--wire", choices=("v2", "v1"), default="v2", help="version of the datagram; v1 is not yet there"
-    )
-    later.add_argument("--wait", metavar="PORT", help="return when a connection to PORT succeeds")
-    later.add_argument(
-        "--connect", nargs=2, metavar=("HOST", "PORT"), help="knock, then relay, for ProxyCommand"
-    )
-    later.add_argument("--dry-run", action="store_true", help="say what would be sent")
-    later.add_argument("command", nargs="*", metavar="-- CMD", help="knock, then run CMD")
-
-
-def _refuse_later(options: argparse.Namespace, arguments: Sequence[str]) -> None:
-    """Raise NotYetError for what a later version does, UsageError for what is missing."""
-    if options.wire == "v1":
-        not_yet("--wire v1")
-    if options.command and "--" not in arguments:
-        raise UsageError(f"{shown(options.command[0])} is not an option; see {PROG} --help")
-    for name, words in _LATER.items():
-        if getattr(options, name):
-            not_yet(words)
-    missing = [f"--{name}" for name in ("host", "port", "key") if getattr(options, name) is None]
-    if missing:
-        raise UsageError(f"{', '.join(missing)} missing; see {PROG} --help")
-
-
-def _services(text: str | None) -> tuple[Service, ...]:
-    if text is None:
-        return ()
+    began = time.monotonic()
+    host, port = wish.connect or (wish.host, wish.wait or 0)
     try:
-        return tuple(sorted(parse_services(text)))
-    except BadValueError as error:
-        raise UsageError(f"--services: {error}") from None
+        connection = Wait(
+            _doors(wish, host, port, rounds), wish.source, rounds.again, knock_pauses(wish.rounds)
+        ).connection(wish.wait_s)
+    except UnavailableError as error:
+        waited = time.monotonic() - began
+        if note is _ignore:
+            _say_clock()
+        raise UnavailableError(f"{shown(host)} port {port} did not open in {waited:.1f} s: {error}") from None
+    address = connection.getpeername()[0]
+    note(f"{address} port {port} was open {1000 * (time.monotonic() - began):.0f} ms after the knock")
+    return connection
 
 
-def _sender(text: str | None) -> Address | None:
-    try:
-        return None if text is None else ip_address(text)
-    except ValueError:
-        raise UsageError(f"--source: {shown(text)} is not an address; write one of this host's") from None
+def _doors(wish: Wish, host: str, port: int, rounds: Rounds) -> list[Target]:
+    """Return where the port is to open: at what was knocked at, unless another host is named."""
+    if host == wish.host:
+        return [target.at(port) for target in rounds.targets]
+    return list(choose_targets(resolve(host, port, wish.family), (wish.binding.address, wish.source)))
 
 
-def _requester(path: str) -> Requester:
-    key_file = _read_key(path)
-    try:
-        return find_scheme("hpke").make_requester(key_file)
-    except DataError as error:
-        raise DataError(f"{shown(path)}: {error}") from None
+def _relay(connection: socket.socket) -> int:
+    from spale_core.sending.relay import Relay  # noqa: PLC0415 - only for --connect
+
+    Relay(connection).run()
+    return 0
 
 
-def _read_key(path: str) -> bytes:
-    """Return the content of the key file; warn if others may read it."""
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - pathlib is not otherwise needed here
-            mode = os.fstat(file.fileno()).st_mode
-            content = file.read(_MAX_KEY_FILE + 1)
-    except FileNotFoundError:
-        raise MissingInputError(
-            f"{shown(path)}: there is no such key file; make one with spale-keygen"
-        ) from None
-    except PermissionError:
-        raise PermissionDeniedError(f"{shown(path)}: you may not read this key file") from None
-    except OSError as error:
-        raise DataError(f"{shown(path)}: {error.strerror}") from None
-    if len(content) > _MAX_KEY_FILE:
-        raise DataError(f"{shown(path)}: too large for a key file")
-    if os.name == "posix" and mode & _OTHERS:
-        now = f"{stat.S_IMODE(mode):04o}"
-        _say(f"warning: {shown(path)} is open to others (mode {now}); chmod 600 {shown(path)}")
-    return content
+def _more_rounds(wish: Wish, rounds: Rounds) -> None:
+    if wish.rounds > 1:
+        from spale_core.sending.waiting import PAUSE_S  # noqa: PLC0415 - only for --count
+
+        for _ in range(wish.rounds - 1):
+            time.sleep(PAUSE_S)
+            rounds.again()
 
 
-def _resolve(host: str, port: int, family: socket.AddressFamily) -> list[Target]:
-    try:
-        found = socket.getaddrinfo(host, port, family, socket.SOCK_DGRAM)
-    except socket.gaierror as error:
-        raise UnavailableError(f"{shown(host)}: the name does not resolve: {error.strerror}") from None
-    except UnicodeError:
-        raise UsageError(f"{shown(host)}: not a host name") from None
-    return [Target(_unscoped(str(where[0])), cast("SocketAddress", where)) for *_, where in found]
+def _became(command: list[str]) -> int:
+    from spale_core.sending.handover import become  # noqa: PLC0415 - only for -- CMD
+
+    return become(command, _say)
 
 
-def _unscoped(text: str) -> Address:
-    """Return an address without the interface that a link-local one is on."""
-    return ip_address(text.partition("%")[0])
+def _say_clock() -> None:
+    from spale_core.sending.clockwords import clock_words  # noqa: PLC0415 - only for -v and mistakes
 
-
-def _send_to_all(knock: Knock, targets: Sequence[Target], sender: Address | None, *, verbose: bool) -> None:
-    """Send to every target; one family may be unreachable, so only raise UnavailableError if all are."""
-    failures = []
-    for target in targets:
-        try:
-            local = _send(knock, target, sender)
-        except OSError as error:
-            failures.append(f"{target.address}: {error.strerror or error}")
-            if verbose:
-                _say(f"not sent to {failures[-1]}")
-            continue
-        if verbose:
-            _say(f"sent to {target.address} from {local}, {knock.binding.described(local)}")
-    if len(failures) == len(targets):
-        raise UnavailableError(f"nothing could be sent: {'; '.join(failures)}")
-
-
-def _send(knock: Knock, target: Target, sender: Address | None) -> Address:
-    """Send one datagram from a socket of its own; return the local address. Raise OSError."""
-    family = socket.AF_INET if target.address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - the family's name
-    with socket.socket(family, socket.SOCK_DGRAM) as channel:
-        if sender is not None:
-            channel.bind((str(sender), 0))
-        channel.connect(target.socket_address)
-        local = _unscoped(channel.getsockname()[0])
-        channel.send(knock.datagram(local, time.time_ns() // 1_000_000))
-    return local
+    words = clock_words()
+    if words:
+        _say(f"warning: {words}")
 
 
 def _say(text: str) -> None:
     sys.stderr.write(f"{PROG}: {text}\n")
+
+
+def _ignore(_text: str) -> None:
+    """Say nothing."""
 
 
 if __name__ == "__main__":

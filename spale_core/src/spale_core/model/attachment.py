@@ -57,17 +57,20 @@ class Outcome(enum.Enum):
     PUT_BACK = "put back"
     FAILED = "not put back"
     RELEASED = "taken off on purpose"
+    GONE = "the interface is gone"
 
 
 @frozen
 class Loss:
     """An attachment that was not as `attach` had left it; `found` says, in words, what was there instead.
 
-    `note` says why it could not be put back, or what is not as it was. One that was taken off on purpose
-    (``spale detach``) is not looked after any more.
+    `interface` is what the interface with the number `ifindex` is called by now. `note` says why it could not
+    be put back, or what is not as it was. One that was taken off on purpose (``spale detach``), or whose
+    interface is gone, is not looked after any more.
     """
 
     interface: str
+    ifindex: int
     found: str
     outcome: Outcome
     note: str = ""

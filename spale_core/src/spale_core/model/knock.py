@@ -29,7 +29,7 @@ class Tag:
     """What the kernel must know to tell a client's datagrams of one epoch from junk (wire.md).
 
     `client` and `server_key` are indices into the configured clients and server keys; `epoch` counts
-    periods of `EPOCH_S` since 1970.
+    periods of `EPOCH_S` since 1970. `mac_key` is empty for datagrams that have no mac (version 1).
     """
 
     client: int
@@ -41,7 +41,7 @@ class Tag:
 
 @frozen
 class KernelTag:
-    """A tag with its validity in kernel time, as a dataplane takes it."""
+    """A tag with its validity in kernel time, as a dataplane takes it; `mac_key` is as that of a `Tag`."""
 
     tag: bytes
     mac_key: bytes = field(repr=False)
@@ -54,7 +54,8 @@ class Claim:
     """What an authenticated datagram asks for.
 
     `client` is the index of the configured client, `enc` the replay identity (32 bytes), `services` empty
-    for all that the client may have, `idle_s` 0 for the server's own window.
+    for all that the client may have, `idle_s` 0 for the server's own window. `ifindex` is the interface that
+    it arrived on, which the engine fills in.
     """
 
     client: int
@@ -64,6 +65,7 @@ class Claim:
     bound: bool
     services: frozenset[Service]
     idle_s: int = field(validator=[ge(0), le(65535)])
+    ifindex: int = 0
 
 
 @frozen

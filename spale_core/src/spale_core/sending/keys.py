@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""The key file that a client knocks with."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from spale_core.config.mistakes import shown
+from spale_core.errors import DataError, MissingInputError, PermissionDeniedError
+from spale_core.schemes import find_scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spale_core.interfaces import Requester
+
+_LARGEST = 65536
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_HOW = "a client's key file has the server's public key and the client's private key"
+
+
+def read_key(path: str, say: Callable[[str], None]) -> bytes:
+    """Return the content of the key file; warn if others may read it.
+
+    Raise MissingInputError, PermissionDeniedError or DataError.
+    """
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs every knock time
+            mode = os.fstat(file.fileno()).st_mode
+            content = file.read(_LARGEST + 1)
+    except FileNotFoundError:
+        raise MissingInputError(
+            f"{shown(path)}: there is no such key file; make one with spale-keygen"
+        ) from None
+    except PermissionError:
+        raise PermissionDeniedError(f"{shown(path)}: you may not read this key file") from None
+    except OSError as error:
+        raise DataError(f"{shown(path)}: {error.strerror}") from None
+    if len(content) > _LARGEST:
+        raise DataError(f"{shown(path)}: too large for a key file")
+    if os.name == "posix" and mode & _OTHERS:
+        now = f"{stat.S_IMODE(mode):04o}"
+        say(f"warning: {shown(path)} is open to others (mode {now}); chmod 600 {shown(path)}")
+    return content
+
+
+def requester(scheme: str, path: str, content: bytes) -> Requester:
+    """Return what makes datagrams of `scheme` with a key file; raise DataError for what is no such file."""
+    try:
+        return find_scheme(scheme).make_requester(content)
+    except DataError as error:
+        raise DataError(f"{shown(path)}: {error}; {_HOW}") from None

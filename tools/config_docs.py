@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Write what the documents say of keys and options, from the definitions that the daemon itself reads.
+"""Write what the documents say of keys, commands and options, from what the programs themselves read.
 
 `python tools/config_docs.py` writes; with --check it only names what is out of date, and exits with 1.
 """
@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spale_core.cli.main import COMMANDS
+import man_pages
+
 from spale_core.config.example import later, spellings, write_example
 from spale_core.config.keys import CLIENT_DEFINITIONS, DEFINITIONS
 
@@ -21,13 +23,20 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = Path("docs/spale.conf.example")
+COMMANDS = {"spale": 8, "spale-send": 1, "spale-keygen": 1}
+"""The commands, and the sections of their man pages."""
+
 SECTIONS = {
     "keys": Path("docs/configuration.md"),
     "client keys": Path("docs/configuration.md"),
     "man keys": Path("docs/man/spale.conf.5.md"),
     "man client keys": Path("docs/man/spale.conf.5.md"),
-    "options": Path("docs/man/spale.8.md"),
-    "commands": Path("docs/man/spale.8.md"),
+    **{
+        f"{what} of {name}": Path(f"docs/man/{name}.{section}.md")
+        for name, section in COMMANDS.items()
+        for what in ("synopsis", "options")
+    },
+    "options of whoever asks": Path("docs/man/spale.8.md"),
 }
 """The parts of documents that are written here, each between two marks, and where they are."""
 
@@ -104,22 +113,6 @@ def _man_client_keys() -> Iterator[str]:
         yield from _item(f"`NAME_{each.suffix}`", _capital(f"{each.help}{later(each.later)}."))
 
 
-def _options() -> Iterator[str]:
-    yield from _item("`-c`, `--config PATH`", "Configuration file; default: `/etc/spale/spale.conf`.")
-    for each in DEFINITIONS:
-        if each.options:
-            *short, last = spellings(each)
-            names = ", ".join(f"`{name}`" for name in short)
-            value = f" {each.metavar}" if each.metavar else ""
-            yield from _item(f"{names}{', ' if names else ''}`{last}{value}`", _sentence(each))
-
-
-def _commands() -> Iterator[str]:
-    for name, command in COMMANDS.items():
-        note = "" if command.module else " (not yet)"
-        yield from _item(f"`spale {name}`", _capital(f"{command.purpose}{note}."))
-
-
 def _sentence(definition: Definition) -> str:
     default = "; required" if definition.required else ""
     if definition.default:
@@ -142,8 +135,9 @@ _WRITERS = {
     "client keys": _client_table,
     "man keys": _man_keys,
     "man client keys": _man_client_keys,
-    "options": _options,
-    "commands": _commands,
+    **{f"synopsis of {name}": partial(man_pages.synopsis, name) for name in COMMANDS},
+    **{f"options of {name}": partial(man_pages.options, name) for name in COMMANDS},
+    "options of whoever asks": man_pages.asking,
 }
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from spale_core.config.files import read_in_folder, trusted_folder
-from spale_core.config.keys import CLIENT_DEFINITIONS, by_key
 from spale_core.config.mistakes import BadValueError, shown
+from spale_core.config.naming import global_keys, prefix_of
 from spale_core.config.pem import client_public_key
 from spale_core.config.values import is_name
 
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
     from spale_core.config.draft import Draft
 
 KEY_SUFFIX = ".pem"
-
-
-_NOT_IN_KEYS = str.maketrans("-.", "__")
-
-
-def prefix_of(name: str) -> str:
-    """Return the NAME that the keys of the client `name` (letters, digits, `-`, `.`, `_`) begin with."""
-    return name.upper().translate(_NOT_IN_KEYS)
 
 
 @frozen
@@ -77,7 +69,7 @@ def _read(draft: Draft, descriptor: int, file_name: str) -> Found | None:
 
 def _judge_names(draft: Draft, found: Iterable[Found]) -> None:
     taken: dict[str, str] = {}
-    keys = _global_keys()
+    keys = global_keys()
     for client in found:
         prefix = prefix_of(client.name)
         other = taken.setdefault(prefix, client.name)
@@ -87,17 +79,6 @@ def _judge_names(draft: Draft, found: Iterable[Found]) -> None:
         for key in keys.get(prefix, ()):
             words = f"client {client.name} would have the key {key}, which is a global one; rename the file"
             draft.add("CLIENTS_DIR", words)
-
-
-def _global_keys() -> dict[str, list[str]]:
-    """Return the global keys that would be a client's, by the NAME that they begin with."""
-    found: dict[str, list[str]] = {}
-    for definition in CLIENT_DEFINITIONS:
-        for key in by_key():
-            prefix = key.removesuffix(f"_{definition.suffix}")
-            if prefix != key:
-                found.setdefault(prefix, []).append(key)
-    return found
 
 
 def _judge_keys(draft: Draft, found: Iterable[Found], server_keys: Collection[bytes]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spale_core.config.clients import prefix_of
 from spale_core.config.keys import CLIENT_DEFINITIONS, DEFINITIONS
+from spale_core.config.naming import prefix_of
 from spale_core.config.reader import quote
 
 if TYPE_CHECKING:

@@ -53,5 +53,5 @@ def test_the_makefile_explains_itself(poor: Path) -> None:
     """`make` alone tells what each target does, and does none of it."""
     make = [poor / "bin" / "make", "--no-print-directory"]
     told = subprocess.run(make, cwd=poor, capture_output=True, text=True, timeout=30, check=True).stdout
-    for target in ("demo", "test", "venv", "lock", "clean"):
+    for target in ("demo", "test", "install", "venv", "lock", "clean"):
         assert f"make {target}" in told

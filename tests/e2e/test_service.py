@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""spale as a service of a real systemd, by the unit that `make install` puts there."""
+
+from __future__ import annotations
+
+from boxes import LATE_S
+
+from spale_core.demo.poll import until
+
+
+def test_it_guards_before_there_is_a_network(box):
+    """Ready before anything configures an interface; and it works, with pins, in its sandbox."""
+    assert box.show("ActiveState") == "active"
+    began = box.show("ActiveEnterTimestampMonotonic")
+    network = box.show("ActiveEnterTimestampMonotonic", "network-pre.target")
+    assert 0 < int(began) <= int(network)
+    assert box.show("StatusText") == "guards 4 services on door0 for 1 client"
+    box.check()
+    assert not [line for line in box.journal() if line.startswith(("warning", "failed"))]
+    assert list((box.root / "sys/fs/bpf/spale").glob("*/*/spale_grants"))
+
+
+def test_a_reload_succeeds_or_says_why(box):
+    """`systemctl reload` returns when it is in force; after a mistake it fails, and nothing has changed."""
+    before = box.listener
+    assert box.run("systemctl", "reload", "spale").returncode == 0
+    assert box.listener != before
+    with box.configured(IDEL_SEC=5):
+        assert box.run("systemctl", "reload", "spale").returncode != 0
+    assert box.said("IDEL_SEC")
+    assert box.show("ActiveState") == "active"
+    assert until(lambda: "the last reload changed nothing" in box.show("StatusText"), LATE_S)
+    box.check()
+
+
+def test_stopping_is_not_opening(box):
+    """After `systemctl stop` who was let in still is, and nobody else; the next start takes over."""
+    guest = box.knock()
+    assert box.house.all_open([guest])
+    assert box.run("systemctl", "stop", "spale").returncode == 0
+    assert box.show("ActiveState") == "inactive"
+    assert box.house.all_shut([box.house.guest(4)])
+    assert box.house.all_open([guest])
+    assert box.run("systemctl", "start", "spale").returncode == 0
+    box.check()

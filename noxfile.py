@@ -20,7 +20,12 @@ DISTRIBUTIONS = ("bpf", "spale_core", "spale_crypto_hpke", "spale_tc", "spale_xd
 SIDE_BY_SIDE = ("-n", "5", "--dist", "worksteal")
 """For tests that wait more than they work; neighbours stay together, as they share daemons."""
 
-SHELL_SCRIPTS = ("tools/setup.sh", ".ci/run")
+SHELL_SCRIPTS = (
+    "tools/setup.sh",
+    ".ci/run",
+    "tests/e2e/boot.sh",
+    *(f"spale_core/share/bash-completion/completions/spale{more}" for more in ("", "-send", "-keygen")),
+)
 
 
 def tool(session: nox.Session, name: str, *arguments: str) -> None:
@@ -97,9 +102,8 @@ def kernel(session: nox.Session) -> None:
 def e2e(session: nox.Session) -> None:
     """Test real daemons and real clients between network namespaces."""
     objects(session)
-    floods = "tests/e2e/test_junk.py"  # they leave no time to whatever runs beside them
-    pytest(session, *SIDE_BY_SIDE, "tests/e2e", f"--ignore={floods}")
-    pytest(session, floods)
+    pytest(session, *SIDE_BY_SIDE, "-m", "not alone", "tests/e2e")
+    pytest(session, "-m", "alone", "tests/e2e")
 
 
 @nox.session
@@ -115,6 +119,15 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def systemd(session: nox.Session) -> None:
+    """Boot a real systemd beside this one, with spale as its service: watchdog, mistakes, capabilities."""
+    session.env["SPALE_SYSTEMD"] = "1"
+    objects(session)
+    service = ("tests/e2e/test_service.py", "tests/e2e/test_service_failures.py")
+    pytest(session, "tests/unit/test_install.py", *service)
+
+
+@nox.session
 def load(session: nox.Session) -> None:
     """Give real daemons SPALE_CLIENTS clients (10,000), and junk of each kind for SPALE_SIEGE_S s (30)."""
     long = {"SPALE_SIEGE_S": "30", "SPALE_CLIENTS": "10000", "SPALE_START_S": "2"}
@@ -125,6 +138,15 @@ def load(session: nox.Session) -> None:
 
 
 @nox.session
+def ssh(session: nox.Session) -> None:
+    """Log in SPALE_SSH_RUNS times (20) by a real ssh through spale-send, and copy SPALE_SSH_MB MB (100)."""
+    long = {"SPALE_SSH_RUNS": "20", "SPALE_SSH_MB": "100"}
+    session.env.update({name: os.environ.get(name, value) for name, value in long.items()})
+    objects(session)
+    pytest(session, "--timeout=600", "tests/e2e/test_ssh.py")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Print what it costs, in the kernel and from end to end; as root, not part of `make test`."""
     objects(session)
@@ -132,7 +154,7 @@ def bench(session: nox.Session) -> None:
         tool(session, "python", f"tests/bench/{script}.py")
     for dataplane in ("tc", "xdp"):
         tool(session, "python", "tests/bench/end_to_end.py", dataplane)
-    for script in ("knocks", "life_cycle", "reload", "control"):
+    for script in ("knocks", "first_try", "life_cycle", "reload", "interfaces", "control"):
         tool(session, "python", f"tests/bench/{script}.py")
 
 
@@ -140,6 +162,13 @@ def bench(session: nox.Session) -> None:
 def abi(session: nox.Session) -> None:
     """Generate spale_bpf/_abi.py from the objects' BTF."""
     session.run("make", "--no-print-directory", "--silent", "-C", "bpf", "abi", f"PYTHON={BIN / 'python'}")
+
+
+@nox.session
+def man(session: nox.Session) -> None:
+    """Write what is made of parsers and keys: man pages, completion of shells, lists in the documents."""
+    for script in ("config_docs", "share"):
+        tool(session, "python", f"tools/{script}.py")
 
 
 @nox.session

@@ -25,6 +25,7 @@ settings.load_profile("ci" if os.environ.get("SPALE_REQUIRE_KERNEL") == "1" else
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers."""
     config.addinivalue_line("markers", "kernel: needs root, network namespaces and a kernel that loads eBPF")
+    config.addinivalue_line("markers", "alone: takes the machine for itself; not beside others")
 
 
 @functools.cache

@@ -52,6 +52,11 @@ find_python() {
 # The command $1, also where only root's PATH has it.
 has_command() { PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null; }
 
+# Whether the loader finds the library $1, or nobody can be asked. (grep -q would end before ldconfig has.)
+has_library() {
+    ! has_command ldconfig || PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep "^[[:space:]]*$1 " >/dev/null
+}
+
 # Print a bpftool that runs. Ubuntu's /usr/sbin/bpftool is a wrapper that wants the running kernel's own package.
 find_bpftool() {
     local candidate
@@ -88,10 +93,20 @@ missing_packages() {
     has_command llvm-strip || echo llvm
     [ -e /usr/include/bpf/bpf_helpers.h ] || echo libbpf-dev
     has_command ip || echo iproute2
+    has_library libseccomp.so.2 || echo libseccomp2
     [ "$PROFILE" = demo ] && return
     find_bpftool >/dev/null || bpftool_package
     has_sanitizers || echo libclang-rt-dev
     has_command openssl || echo openssl
+    has_command systemd-analyze || echo systemd
+    # Man pages and completion are tried in what will read them.
+    has_command mandoc || echo mandoc
+    has_command groff || echo groff-base
+    has_command zsh || echo zsh
+    has_command fish || echo fish
+    has_command ssh || echo openssh-client
+    # Where systemd runs, installing it would open port 22 for good; the tests that want one are skipped there.
+    has_command sshd || [ -d /run/systemd/system ] || echo openssh-server
 }
 
 # apt-get, without questions, waiting for another apt that is at work.

@@ -20,6 +20,7 @@ import knock
 import packets as p
 import rig
 import rows_spa
+import rows_v1
 from books import key_of
 from coarse import DeployedRig
 from machine import NEVER, SECOND, Entry, client, now_ns
@@ -111,6 +112,11 @@ def _allowing(family: int) -> Callable[[Rig], None]:
     return prepare
 
 
+def _old_clients(loaded: Rig) -> None:
+    loaded.settings(Flag.V1, session_ns=DAY)
+    loaded.v1_tag(rows_v1.OLD_TAG, 0, NEVER)
+
+
 def cases() -> Iterator[Case]:
     """Return what is timed; a knock that passes is not, as the kernel takes it once."""
     junk = bytes(8) + bytes(_abi.SPA_LEN - 8)
@@ -131,6 +137,11 @@ def cases() -> Iterator[Case]:
         yield Case(f"wrong mac, {ip}", to_spa, Reason.BAD_MAC, WRONG_MAC)
         to_spa = frame(p.udp(SPA, rows_spa.NEAR_TAG + junk[8:]), p.UDP)
         yield Case(f"junk with a tag's bit, {ip}", to_spa, Reason.UNKNOWN_TAG, None)
+        to_spa = frame(p.udp(SPA, bytes(len(rows_v1.GOOD))), p.UDP)
+        yield Case(f"junk of version 1, off, {ip}", to_spa, Reason.SPA_LENGTH, None)
+        yield Case(f"junk of version 1, on, {ip}", to_spa, Reason.UNKNOWN_TAG, None, _old_clients)
+        to_spa = frame(p.udp(SPA, rows_v1.GOOD), p.UDP)
+        yield Case(f"version 1, no limit, {ip}", to_spa, None, None, _old_clients)
         yield Case(f"data dropped, {ip}", data, Reason.NO_GRANT, None)
         yield Case(f"session, no grant, {ip}", data, None, None, _tracking(family))
         yield Case(f"session, dead grant, {ip}", data, None, None, _tracking(family, dead=True))

@@ -4,23 +4,29 @@
 from __future__ import annotations
 
 import pytest
+from lab import command
 
 import spale_tc.attach
 import spale_xdp.attach
 from spale_core.demo.stage import Namespace
 from spale_core.testing import DataplaneContract, FakeClock, FakeDataplane
 
-DOOR = "door0"
+DOOR, BACK_DOOR = "door0", "door1"
 
 
 class TestFake(DataplaneContract):
     """The dataplane that the core's own tests use."""
 
     interface = DOOR
+    other_interface = BACK_DOOR
 
     @pytest.fixture(autouse=True)
     def _on_a_host(self):
         self.host = {}
+
+    def remove(self, dataplane, interface):
+        """Let it vanish."""
+        dataplane.vanish(interface)
 
     def make(self, settings):
         """Return a fake on the test's host."""
@@ -28,20 +34,26 @@ class TestFake(DataplaneContract):
 
 
 class OnDoor(DataplaneContract):
-    """A kernel's dataplane, with one end of a cable in a namespace of its own to attach to."""
+    """A kernel's dataplane, with one end of each of two cables in a namespace of its own to attach to."""
 
     interface = DOOR
+    other_interface = BACK_DOOR
 
     @pytest.fixture(autouse=True)
     def _in_namespace(self):
         inside, outside = Namespace(), Namespace()
         try:
             inside.cable(DOOR, outside, "knock0")
+            inside.cable(BACK_DOOR, outside, "knock1")
             with inside.inside():
                 yield
         finally:
             outside.close()
             inside.close()
+
+    def remove(self, _, interface):
+        """Delete it."""
+        command("ip", "link", "delete", interface)
 
 
 @pytest.mark.kernel

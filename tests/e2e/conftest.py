@@ -7,11 +7,13 @@ guest comes from an address of its own.
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import boxes
 import pytest
 from house import ALL, SPA_PORT, House, Keyring
 from lines import DESK, NOBODY
@@ -25,8 +27,8 @@ CLIENTS = {
     "anna": {},
     "usher": {"PORTS": "22/tcp"},
     "brief": {"IDLE_SEC": 2, "GRACE_SEC": 0},
-    "patient": {"IDLE_SEC": 1, "GRACE_SEC": 3},
-    "mayfly": {"MAX_SEC": 2},
+    "patient": {"IDLE_SEC": 1, "GRACE_SEC": 4},
+    "mayfly": {"MAX_SEC": 3},
     "tardy": {},
 }
 ENFORCERS = {
@@ -126,6 +128,24 @@ def tc_hall(keyring, tmp_path_factory):
     """Return such a house, unguarded as yet, that the tests of a module share."""
     with _house(keyring, tmp_path_factory.mktemp("tc-hall"), "tc") as house:
         yield house
+
+
+@pytest.fixture(scope="module")
+def box(tc_hall, keyring, tmp_path_factory):
+    """Return a machine that systemd has booted with spale as its service, in the network of `tc_hall`."""
+    reason = boxes.lacks()
+    if reason:
+        pytest.skip(reason)
+    tree = tmp_path_factory.mktemp("tree")
+    boxes.plant(tree, keyring)
+    try:
+        made = boxes.Box(tc_hall, tree)
+    except boxes.NoBootError as error:
+        if os.environ.get("SPALE_REQUIRE_KERNEL") == "1":
+            raise
+        pytest.skip(str(error))
+    yield made
+    made.close()
 
 
 @pytest.fixture(params=(4, 6), ids=("ipv4", "ipv6"))

@@ -35,8 +35,15 @@ if TYPE_CHECKING:
 SPA_PORT = 55555
 ALL = tuple(Service(protocol, port) for protocol in Protocol for port in (22, 6000))
 SHUT_S = 0.4
-OPEN_S = 5.0
-LOG_S = 5.0
+OPEN_S = 15.0
+LOG_S = 15.0
+"""How long we wait for an open door, and for a word in the log; that ends as soon as it is there."""
+
+START_S = 60.0
+"""How long we wait until a daemon guards, or ends because it cannot."""
+
+NOTICED_S = 5.0 + 5.0
+"""How long for what the daemon does at its next sweep: five seconds, and as much for a busy machine."""
 
 
 @frozen
@@ -118,12 +125,12 @@ class House:
 
     def guard(self, **changes):
         """Start a daemon, wait until it guards, and return its `ready` event."""
-        return self.start(**changes).wait_for("ready", timeout_s=15)
+        return self.start(**changes).wait_for("ready", timeout_s=START_S)
 
     def fails(self, *options, **changes):
         """Start a daemon that cannot; return its exit code."""
         failing = self.start(*options, **changes)
-        assert until(lambda: failing.exit_code is not None, 15)
+        assert until(lambda: failing.exit_code is not None, START_S)
         return failing.exit_code
 
     def close(self):
@@ -184,6 +191,17 @@ class House:
         """Knock, and return the `granted` event."""
         self.knock(client, source, *options)
         return self.daemon.wait_for("granted", timeout_s=LOG_S, source=str(source))
+
+    def admit(self, client, *guests, **wishes):
+        """Knock from each guest and wait until all are let in.
+
+        Without a process for each: on a busy machine the first one's window would be over by then.
+        """
+        knocks = [(guest, self.datagram(client, guest, **wishes)) for guest in guests]
+        for guest, payload in knocks:
+            self.send(guest, payload)
+        for guest in guests:
+            self.daemon.wait_for("granted", timeout_s=LOG_S, source=str(guest))
 
     def datagram(self, client, source=None, *, late_s=0.0, **wishes):
         """Return a datagram made by `client`, bound to `source`, by a clock that is `late_s` behind."""

@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from house import LOG_S
+from house import LOG_S, START_S
 
 from spale_core.demo.poll import until
 from spale_core.demo.processes import Background, Daemon, python
@@ -67,7 +67,7 @@ class Room:
 
     def guard(self, *options, **changes):
         """Start a daemon with pins in the folder, wait until it guards, and return it."""
-        self.start(*options, **changes).wait_for("ready", timeout_s=15)
+        self.start(*options, **changes).wait_for("ready", timeout_s=START_S)
         return self.house.daemon
 
     def start(self, *options, **changes):

@@ -6,10 +6,9 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import contextmanager
-from ipaddress import ip_interface
 
 import pytest
-from house import LOG_S
+from house import NOTICED_S
 from lab import SCHED_CLS, TC_NEXT, TC_OK, XDP, XDP_PASS, command, program
 
 from spale_bpf import libbpf
@@ -18,7 +17,6 @@ from spale_core.demo.processes import run_tool
 from spale_core.demo.stage import DOOR
 
 SWEEP_S = 5
-NOTICED_S = SWEEP_S + LOG_S
 
 
 @pytest.fixture
@@ -136,17 +134,3 @@ def test_detach_from_one_of_two_is_for_good(tc_house):
     ended = until(lambda: tc_house.daemon.events("attachment_lost") or tc_house.daemon.exit_code, SWEEP_S + 1)
     assert not ended
     assert tc_house.all_open(tc_house.guests())
-
-
-def test_an_interface_that_comes_anew_is_shut(tc_house):
-    """Deleted, it is said and survived; made anew under the same name, it is shut by the next sweep."""
-    tc_house.guard()
-    with tc_house.stage.server.inside():
-        command("ip", "link", "delete", DOOR)
-    assert lost(tc_house)["found"] == "no such interface"
-    tc_house.stage.server.cable(DOOR, tc_house.stage.client, "knock0")
-    for address in tc_house.stage.server_addresses.values():
-        bits = 16 if address.version == 4 else 32
-        tc_house.stage.server.add_address(DOOR, ip_interface(f"{address}/{bits}"))
-    lost(tc_house, put_back="yes")
-    assert tc_house.all_shut(tc_house.guests())

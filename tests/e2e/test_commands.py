@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 
 import pytest
-from house import ALL, LOG_S
+from house import ALL, LOG_S, NOTICED_S, START_S
 from lines import DESK, Desk
 from reloading import Change
 from switchboard import SOMEBODY, somebody
@@ -25,7 +25,6 @@ SSH = Service(Protocol.TCP, 22)
 ALWAYS = "203.0.113.0/24"
 GROUP = grp.getgrall()[1]
 """Any group that there is; nobody here is in it but who says so."""
-SWEPT_S = 8.0
 
 
 class Office:
@@ -250,7 +249,7 @@ def test_what_was_done_by_hand_survives_a_restart(office):
     office.spale("authorize add --idle-sec 600 --ip", guest)
     office.spale("allowlist add", f"{neighbour}/128")
     house.daemon.stop()
-    house.start("--trial", "60").wait_for("ready", timeout_s=15)
+    house.start("--trial", "60").wait_for("ready", timeout_s=START_S)
     assert house.all_open([guest, neighbour], [SSH])
     assert {row["client"] for row in office.of(guest)} == {None}
     left_s = office.json("status")["trial_left_s"]
@@ -262,7 +261,7 @@ def test_what_was_done_by_hand_survives_a_restart(office):
 def test_after_detach_nobody_answers(office):
     """The daemon that guards nothing ends; then every command says that there is none, exit 69."""
     run_tool(office.house.stage.server, "spale_core.cli.main", "detach")
-    assert until(lambda: office.house.daemon.exit_code is not None, SWEPT_S)
+    assert until(lambda: office.house.daemon.exit_code is not None, NOTICED_S)
     begun = time.monotonic()
     for words in ("status", "list ports", "reload", "explain 192.0.2.1 22"):
         code, said = office.fails(words)

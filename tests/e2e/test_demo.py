@@ -74,7 +74,7 @@ def room(tmp_path):
     room = Room(tmp_path)
     before = room.interfaces()
     yield room
-    assert until(lambda: not _processes_with(tmp_path), 3), _processes_with(tmp_path)
+    assert until(lambda: not _processes_with(tmp_path), TIME_S), _processes_with(tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert room.interfaces() == before
     room.host.close()
@@ -86,6 +86,7 @@ def _lines(output):
     return [(done.strip(), seen.strip()) for done, seen in scenes]
 
 
+@pytest.mark.alone  # it promises how long it takes
 @pytest.mark.parametrize("dataplane", ["tc", "xdp"])
 def test_the_story(room, dataplane):
     """Open, guarded, silent, knocked, open, run out, silent, opened: over IPv4 and IPv6, in 15 s.
@@ -136,17 +137,17 @@ def test_ended_in_the_middle(room, number, scene):
                 break
         demo.send_signal(number)
         demo.stdout.read()
-        code = demo.wait(5)
+        code = demo.wait(TIME_S)
     assert code in {128 + number, -number}
     if number == signal.SIGKILL:
-        assert until(lambda: not _processes_with(room.folder), 3)
+        assert until(lambda: not _processes_with(room.folder), TIME_S)
         subprocess.run(["rm", "-r", *room.folder.iterdir()], check=True)  # noqa: S607 - coreutils
 
 
 def test_a_failure_is_cleaned_up(room):
     """A dataplane that is not there ends the demo with the daemon's own words and exit code."""
     with room.start("--dataplane", "nonesuch") as demo:
-        _, errors = demo.communicate(timeout=TIME_S)
+        _, errors = demo.communicate(timeout=2 * TIME_S)
     assert demo.returncode == os.EX_CONFIG
     assert "nonesuch" in errors
 
@@ -161,7 +162,7 @@ options = argparse.Namespace(dataplane='tc', keep=False)
 sys.exit(command.guarded('spale', lambda _: demo.run(options), []))
 """
     arguments = [sys.executable, "-P", "-c", script]
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=TIME_S, check=False)
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=2 * TIME_S, check=False)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from house import ALL, LOG_S, SPA_PORT
+from house import ALL, LOG_S, SPA_PORT, START_S
 from lab import SCHED_CLS, TC_SHOT, command, program
 from lines import DESK, Desk, sessions
 from strangers import Pest
@@ -212,7 +212,7 @@ def test_several_daemons_by_name(tc_house):
     tc_house.guard()
     first = tc_house.daemon
     second = tc_house.start("--name", "side.door", IFACE="door1", LISTEN_PORT=55556)
-    second.wait_for("ready", timeout_s=15)
+    second.wait_for("ready", timeout_s=START_S)
     states = {path.name for path in tc_house.folder.iterdir() if path.name.startswith("state")}
     assert states == {"state", "state-side.door"}
     second.stop(signal.SIGINT)

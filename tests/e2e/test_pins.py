@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 
 import pytest
-from house import ALL, LOG_S
+from house import ALL, NOTICED_S
 from lines import DESK, Desk
 from rooms import Room
 
@@ -19,7 +19,6 @@ from spale_bpf import _abi, interface, programs
 from spale_core.demo.poll import until
 from spale_core.demo.stage import DOOR
 
-SWEPT_S = 5 + LOG_S
 IDLE_S = 3
 SHORT = {"PROTECTED_PORTS": ",".join(map(str, (*ALL, DESK))), "BRIEF_IDLE_SEC": IDLE_S, "BRIEF_GRACE_SEC": 0}
 
@@ -63,12 +62,12 @@ def test_removing_pins_opens_nothing(room):
     room.guard()
     room.run("rm", "-r", str(room.mountpoint / "spale"))
     assert room.house.all_shut(room.house.guests())
-    assert until(room.pins, SWEPT_S)
+    assert until(room.pins, NOTICED_S)
     room.run("umount", str(room.mountpoint))
     assert room.pins() == {}
     assert room.house.all_shut(room.house.guests())
     room.mount()
-    assert until(room.pins, SWEPT_S)
+    assert until(room.pins, NOTICED_S)
     assert room.house.daemon.exit_code is None
 
 
@@ -78,7 +77,7 @@ def test_without_a_bpffs_a_wish_for_pins_is_said(room):
     (said,) = [line for line in daemon.log.read_text().splitlines() if "nothing is pinned" in line]
     assert "mount -t bpf" in said
     room.mount()
-    assert until(room.pins, SWEPT_S)
+    assert until(room.pins, NOTICED_S)
 
 
 def test_root_mounts_a_bpffs(room):
@@ -107,7 +106,7 @@ def test_sessions_come_from_the_pins(room, desk, tc_house, wait_until):
     room.mount()
     room.guard(PIN_MAPS=1)
     guest = tc_house.guest(4)
-    tc_house.let_in("brief", guest)
+    tc_house.admit("brief", guest)
     line = desk.call(guest)
     wait_until(time.monotonic() + IDLE_S + 0.2)
     tc_house.daemon.stop(signal.SIGINT)

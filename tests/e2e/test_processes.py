@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from house import LOG_S, SHUT_S, SPA_PORT
+from house import LOG_S, OPEN_S, SPA_PORT
 from strangers import Pest
 
 from spale_core.demo.poll import until
@@ -162,4 +162,4 @@ def test_a_spa_port_over_tcp_is_an_ordinary_port(tc_house, family):
     """TCP to the number of the SPA port is answered as by a host that has nothing there."""
     tc_house.guard()
     service = Service(Protocol.TCP, SPA_PORT)
-    assert tc_house.look([tc_house.guest(family)], [service], SHUT_S) == [Outcome.REFUSED]
+    assert tc_house.look([tc_house.guest(family)], [service], OPEN_S) == [Outcome.REFUSED]

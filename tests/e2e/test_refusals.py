@@ -7,15 +7,12 @@ import os
 import signal
 
 import pytest
+from house import START_S
 
-from spale_core.demo.probe import Outcome
 from spale_core.demo.processes import ProcessFailedError, run_tool
 
 NOT_YET = {
-    "AUTH": "hpke,hpke-v1",
     "LOADER": "bcc",
-    "LOG_USE_SYSLOG": 1,
-    "WAIT_INTERFACE": 1,
 }
 WRONG = {
     "PROTECTED_PORTS": "",
@@ -31,9 +28,9 @@ def _refused(house, changes):
     """Start with `changes`; return the exit code and what was said."""
     daemon = house.start(**changes)
     with pytest.raises(ProcessFailedError) as failed:
-        daemon.wait_for("ready", timeout_s=10)
+        daemon.wait_for("ready", timeout_s=START_S)
     assert not daemon.events("attach")
-    assert set(house.look(house.guests())) == {Outcome.OPEN}
+    assert house.all_open(house.guests())
     return failed.value.exit_code, str(failed.value)
 
 
@@ -85,7 +82,7 @@ def test_a_second_daemon_does_not_disturb_the_first(tc_house):
     first = tc_house.daemon
     second = tc_house.start()
     with pytest.raises(ProcessFailedError) as failed:
-        second.wait_for("ready", timeout_s=10)
+        second.wait_for("ready", timeout_s=START_S)
     assert failed.value.exit_code == os.EX_UNAVAILABLE
     tc_house.daemon = first
     guest = tc_house.guest(4)

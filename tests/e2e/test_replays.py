@@ -8,7 +8,7 @@ import signal
 import time
 
 import pytest
-from house import LOG_S
+from house import LOG_S, START_S
 from rigged import LISTENER_STEPS, MONITOR_STEPS
 from rigging import CONFIG, Rig, used
 
@@ -77,7 +77,7 @@ def test_a_replay_after_a_kill_in_the_listener(tc_house, rig, victim, step):
 
 def _kill_while_knocking(house, rig, victim, step):
     first = house.start()
-    first.wait_for("ready", timeout_s=15)
+    first.wait_for("ready", timeout_s=START_S)
     knocker, thief = house.guests()
     payload = house.datagram("anna")
     rig.arm(victim, step)

@@ -76,7 +76,7 @@ def test_leftovers_keep_nobody_out(tc_house, stack, wait_until):
     house.guard(**PORTS)
     desk = a_desk(house, stack)
     guest = house.guest(4)
-    house.let_in("brief", guest)
+    house.admit("brief", guest)
     lines = [desk.call(guest) for _ in range(40)]
     for line in lines:
         line.reset()
@@ -85,7 +85,7 @@ def test_leftovers_keep_nobody_out(tc_house, stack, wait_until):
     for line in lines:
         blind(house, line, packets.SYN, 1)
     assert desk.at_host() == set()
-    house.let_in("brief", guest)
+    house.admit("brief", guest)
     line = desk.call(guest)
     wait_until(time.monotonic() + IDLE_S + 0.2)
     assert line.carries()

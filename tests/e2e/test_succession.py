@@ -8,8 +8,10 @@ import time
 from contextlib import ExitStack
 
 import pytest
-from house import ALL
+from house import ALL, START_S
 from lines import DESK, Desk
+
+from spale_core.demo.poll import until
 
 PORTS = ",".join(map(str, (*ALL, DESK)))
 IDLE_S = 3
@@ -33,10 +35,9 @@ def desk(house, stack):
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_a_connection_survives_its_daemon(house, desk, end, wait_until):
     """Its grant has ended; the daemon ends and another starts; it goes on, and nobody new gets in."""
-    guests, lines = house.guests(), []
-    for guest in guests:
-        house.let_in("brief", guest)
-        lines.append(desk.call(guest))
+    guests = house.guests()
+    house.admit("brief", *guests)
+    lines = [desk.call(guest) for guest in guests]
     wait_until(time.monotonic() + IDLE_S + 0.2)
     assert all(desk.refuses(guest) for guest in guests)
     house.daemon.stop(end)
@@ -64,7 +65,7 @@ def test_what_was_opened_while_no_daemon_ran(house, desk, wait_until):
 def test_what_is_not_protected_any_more_is_left_behind(house, desk):
     """A service that comes back later begins without sessions."""
     guest = house.guest(4)
-    house.let_in("brief", guest)
+    house.admit("brief", guest)
     line = desk.call(guest)
     house.daemon.stop()
     house.guard(**{**SHORT, "PROTECTED_PORTS": ",".join(map(str, ALL))})
@@ -85,18 +86,20 @@ def test_adopted_connections_survive_too(house, stack):
         house.daemon.stop(signal.SIGKILL)
 
 
-def test_a_grant_that_was_used_while_no_daemon_ran(house):
+def test_a_grant_that_was_used_while_no_daemon_ran(house, wait_until):
     """One service is used for longer than its grant lives without; it goes on, the others have ended."""
-    short = {"ANNA_IDLE_SEC": 5, "ANNA_GRACE_SEC": 0}
+    short = {"ANNA_IDLE_SEC": IDLE_S, "ANNA_GRACE_SEC": 0}
     house.guard(**short)
     guest = house.guest(4)
     house.let_in("anna", guest)
     used, *rest = ALL
     house.daemon.stop(signal.SIGKILL)
-    end = time.monotonic() + 5.1
+    end = time.monotonic() + IDLE_S + 0.1
     while time.monotonic() < end:
         assert house.all_open([guest], [used])
-    house.guard(**short)
+        wait_until(time.monotonic() + 0.1)
+    house.start(**short)
+    assert until(lambda: house.all_open([guest], [used]) and house.daemon.events("ready"), START_S)
     assert house.daemon.events("restored") == [{"count": "1", "ended": str(len(rest))}]
     assert house.all_open([guest], [used])
     assert house.all_shut([guest], rest)

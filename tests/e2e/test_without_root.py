@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,8 +14,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from house import ALL
+from house import ALL, START_S
 from lines import DESK, Desk
+from prying import EVERYBODY_MAY_USE_BPF, map_error, pry
 from rooms import Room
 from strangers import Pest
 
@@ -88,7 +90,7 @@ def test_it_guards_and_takes_over(office, house, wait_until):
     with ExitStack() as stack, Pest(house, house.guest(4)) as pest:
         house.let_in("anna", guest)
         desk = Desk(house, house.stage.server, house.stage.server_addresses, stack)
-        house.let_in("brief", visitor)
+        house.admit("brief", visitor)
         line = desk.call(visitor)
         wait_until(time.monotonic() + IDLE_S + 0.1)
         daemon.stop(signal.SIGKILL)
@@ -108,8 +110,27 @@ def test_it_guards_and_takes_over(office, house, wait_until):
 
 
 @pytest.mark.parametrize("enforcer", ["tc"], indirect=True)
+def test_its_listener_keeps_the_name_and_nothing_else(office):
+    """No capability, nothing to open or start; who has that name, too, sees into neither process."""
+    ready = office.guard().events("ready")[0]
+    listener = int(ready["listener_pid"])
+    status = Path(f"/proc/{listener}/status").read_text()
+    for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+        assert f"{name}:\t0000000000000000\n" in status
+    assert "NoNewPrivs:\t1\n" in status
+    limits = Path(f"/proc/{listener}/limits").read_text()
+    for name in ("core file size", "open files", "processes"):
+        assert re.search(rf"Max {name} +0 +0 ", limits)
+    for pid in (listener, int(ready["pid"])):
+        assert set(pry(UID, pid).values()) <= {"EACCES", "EPERM"}
+    if EVERYBODY_MAY_USE_BPF.read_text() == "0\n":
+        pytest.skip("here every user may use BPF")
+    assert map_error(UID) == "EPERM"
+
+
+@pytest.mark.parametrize("enforcer", ["tc"], indirect=True)
 def test_it_can_become_nobody_else(office):
     """DROP_PRIVS is a mistake then, exit 78."""
     with pytest.raises(ProcessFailedError, match="DROP_PRIVS") as failed:
-        office.start(DROP_PRIVS="nobody").wait_for("ready", timeout_s=15)
+        office.start(DROP_PRIVS="nobody").wait_for("ready", timeout_s=START_S)
     assert failed.value.exit_code == os.EX_CONFIG

@@ -22,8 +22,12 @@ def _wait_for_phase(earliest_s, latest_s):
 def test_a_clock_29_s_off_opens(guarded, family, late_s):
     """A client whose clock is 29 s behind or ahead gets in."""
     guest = guarded.guest(family)
-    guarded.send(guest, guarded.datagram("anna", guest, late_s=late_s))
-    guarded.daemon.wait_for("granted", timeout_s=LOG_S, source=str(guest))
+
+    def gets_in():
+        guarded.send(guest, guarded.datagram("anna", guest, late_s=late_s))
+        return until(lambda: guarded.daemon.events("granted", source=str(guest)), 1)
+
+    assert until(gets_in, LOG_S), "one that takes a second on its way is late by 30"
     assert guarded.all_open([guest])
 
 
@@ -51,14 +55,14 @@ def test_an_epoch_further_off_is_dropped_in_the_kernel(guarded, family):
 
 def test_with_memory_lost_an_unbound_knock_must_wait(tc_house):
     """Until start + MAX_SKEW_SEC an unbound knock is refused, as it may be a replay; after that it opens."""
-    ready = tc_house.guard(MAX_SKEW_SEC=3)
     guests = tc_house.guests()
-    for guest in guests:
-        with tc_house.refuses("memory_lost", 1, guest):
-            tc_house.knock("anna", guest, bind="off")
+    ready = tc_house.guard(MAX_SKEW_SEC=5)
+    with tc_house.refuses("memory_lost", len(guests), guests[-1]):
+        for guest in guests:
+            tc_house.send(guest, tc_house.datagram("anna"))
     assert tc_house.all_shut(guests)
     good_from = calendar.timegm(time.strptime(ready["unbound_until"], "%Y-%m-%dT%H:%M:%SZ")) + 1
-    assert until(lambda: time.time() > good_from, 6)
+    assert until(lambda: time.time() > good_from, 10)
     for guest in guests:
         tc_house.knock("anna", guest, bind="off")
         tc_house.daemon.wait_for("granted", timeout_s=LOG_S, source=str(guest))

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A plugin for tests: a dataplane that writes down what is asked of it, and touches no kernel.
 
+It has an authenticator, too, the real one: where a file ``hold`` is beside the diary, whoever makes it stops
+itself before, and goes on at SIGCONT.
+
 Run as a program it is a daemon on that dataplane: ``paper_dataplane.py FOLDER [KEY=VALUE …]``. The folder has
 the server's key and the clients' public keys; the diary goes there too, a JSON list per line.
 """
@@ -9,15 +12,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import sys
 from pathlib import Path
 
 from attrs import evolve
 
+from spale_core import plugins
 from spale_core.clock import SystemClock
 from spale_core.errors import ConfigError, DataplaneError, SpaleError
 from spale_core.hookspecs import hookimpl
-from spale_core.interfaces import DataplaneKind
+from spale_core.interfaces import AuthScheme, DataplaneKind
 from spale_core.testing import FakeDataplane
 
 FAILING = "SPALE_TEST_FAILING"
@@ -47,7 +53,7 @@ class PaperDataplane:
 
     def __init__(self, settings):
         """Write to the file that the environment names."""
-        self._fake = FakeDataplane(settings, SystemClock())
+        self._fake = FakeDataplane(settings, SystemClock(), number_of=socket.if_nametoindex)
 
     def __getattr__(self, name):
         """Write the call down, and pass it on."""
@@ -75,6 +81,19 @@ def spale_register_dataplanes():
     return (DataplaneKind("paper", PaperDataplane, lambda _names: ()),)
 
 
+@hookimpl
+def spale_register_auth_schemes():
+    """Offer HPKE as ``paper``."""
+    real = plugins.Plugins(["hpke"]).auth_scheme("hpke")
+
+    def make(keys, clients):
+        if Path(os.environ[DIARY]).with_name("hold").exists():
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return real.make_authenticator(keys, clients)
+
+    return (AuthScheme("paper", make, real.make_requester),)
+
+
 def main(folder, *changes):
     """Run a daemon; return its exit code. The file ``changes`` in `folder` may say more, a change a line."""
     from spale_core import monitor  # noqa: PLC0415 - a plugin must not import it
@@ -93,7 +112,9 @@ def read(folder, changes):
 
     ssh = frozenset({Service(Protocol.TCP, 22)})
     keys = sorted(Path(folder).glob("*.public"))
-    clients = [ClientSettings(path.stem, path.read_bytes(), ssh, 60, 300, 3600) for path in keys]
+    clients = [
+        ClientSettings(path.stem, path.read_bytes(), ssh, 60, 300, 3600, auth="paper") for path in keys
+    ]
     settings = Settings(
         interfaces=("lo",),
         listen_port=55555,
@@ -101,6 +122,7 @@ def read(folder, changes):
         server_keys=(Path(folder) / "server.key",),
         clients=tuple(clients),
         dataplane="paper",
+        auth=("paper",),
         state_dir=Path(folder) / "state",
         socket=Path(folder) / "spale.sock",
     )

@@ -28,7 +28,7 @@ from spale_crypto_hpke.suite import KeyPair
 
 ADDRESS4, ADDRESS6 = "192.0.2.1", "2001:db8::1"
 PORT = 55555
-DEADLINE_S = 15
+DEADLINE_S = 60
 PLUGIN = Path(__file__).with_name("paper_dataplane.py")
 
 
@@ -76,6 +76,10 @@ class House:
         command = [sys.executable, str(PLUGIN), str(self.folder), *changes]
         with self.namespace.inside():
             self.daemon = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment)
+
+    def lines(self):
+        """Return the log's lines so far, without their times."""
+        return [line.partition(" time=")[0] for line in self.log.splitlines()]
 
     def line(self, begins, since=0):
         """Return the next line of the log, after `since` characters, that begins so."""

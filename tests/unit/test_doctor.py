@@ -32,8 +32,10 @@ def host(tmp_path):
     put(tmp_path, "sys/kernel/unprivileged_bpf_disabled", "2\n")
     put(tmp_path, "sys/net/ipv4/ip_local_port_range", "32768\t60999\n")
     put(tmp_path, "sys/net/ipv4/ip_local_reserved_ports", "\n")
+    put(tmp_path, "sys/kernel/seccomp/actions_avail", "kill_process kill_thread trap errno log allow\n")
     put(tmp_path, "self/mounts", "proc /proc proc rw 0 0\nbpf /sys/fs/bpf bpf rw 0 0\n")
-    return Host(tmp_path, NEW, ROOT, 65536, ClockState(synchronised=True, max_error_ms=3), lambda: None)
+    clock = ClockState(synchronised=True, max_error_ms=3)
+    return Host(tmp_path, NEW, ROOT, 65536, clock, lambda: None, lambda: None)
 
 
 def put(proc, path, text):
@@ -65,6 +67,7 @@ def test_a_host_on_which_all_is_well(host):
         "bpffs",
         "clock",
         "tcp_diag",
+        "seccomp",
         "ip_local_port_range",
     ]
 
@@ -166,7 +169,7 @@ def test_ports_that_the_host_uses_for_itself(host):
 
 def test_the_real_host_can_be_read():
     """Whoever asks, on whatever kernel: an answer and no error."""
-    assert len(list(examine_host(this_host(), None))) == 7
+    assert len(list(examine_host(this_host(), None))) == 8
     state = clock_state()
     assert state is None or state.max_error_ms >= 0
 

@@ -40,6 +40,8 @@ class Words:
         letter = datagram.payload
         if letter == b"0":
             raise RuntimeError("a plugin's bug")
+        if letter == b"6":
+            raise PermissionError
         if letter == b"1":
             return Reason.BAD_MAC
         enc = letter * (31 if letter == b"2" else 32)
@@ -56,7 +58,7 @@ def engine(*authenticators, seen=(), binding=False, clients=None):
     """Return an engine for the interface ETH0."""
     chosen = authenticators or (Words(),)
     schemes = [Scheme(each, clients or tuple(range(each.clients))) for each in chosen]
-    return Engine(schemes, Rules(frozenset({ETH0}), 30, binding), dict(seen))
+    return Engine(schemes, Rules(frozenset({ETH1}), 30, binding), dict(seen))
 
 
 def datagram(payload, ifindex=ETH0):
@@ -87,10 +89,24 @@ def test_interfaces_that_are_not_protected():
     assert reason(engine().receive(datagram(b"A", 0), NOW)) is Reason.INTERFACE
 
 
+def test_the_monitor_hears_where_a_datagram_arrived():
+    """One that came after the listener was born may be guarded by now, which only the monitor knows."""
+    assert engine().receive(datagram(b"A"), NOW).ifindex == ETH0
+    assert engine().receive(datagram(b"A", 77), NOW).ifindex == 77
+
+
 @pytest.mark.parametrize("payload", [b"", b"AB"])
 def test_lengths_that_nobody_understands(payload):
     """A length that no authenticator has is refused by its length."""
     assert reason(engine().receive(datagram(payload), NOW)) is Reason.SPA_LENGTH
+
+
+def test_a_call_that_is_refused_is_counted():
+    """A plugin that lets the kernel's EPERM out costs its datagrams, and is no bug like any other."""
+    judge = engine()
+    for _ in range(3):
+        assert judge.receive(datagram(b"6"), NOW) is None or judge.denials == 1
+    assert (judge.denials, type(judge.denied), judge.bug) == (3, PermissionError, None)
 
 
 @pytest.mark.parametrize("payload", [b"0", b"2", b"3", b"4", b"5"])

@@ -77,7 +77,8 @@ class Stage:
         self.office = Office()
         self.lines = []
         log = Log(lambda _level, line: self.lines.append(line), self.office.clock)
-        unused = dict.fromkeys(("signals", "selector", "dataplane", "identity", "sockets", "started"))
+        names = ("signals", "selector", "dataplane", "identity", "sockets", "started", "locks")
+        unused = dict.fromkeys(names)
         ground = Ground(clock=self.office.clock, log=log, store=self.office.store, **unused)
         self.leaver = Leaver(status)
         self.farewells = Farewells(ground)

@@ -69,6 +69,15 @@ def test_hosts_have_such_addresses(address):
     assert gate.check_source(claim(address), ALICE) is None
 
 
+def test_interfaces_that_are_guarded():
+    """What arrived elsewhere is refused, also if the listener does not say where."""
+    arrived = evolve(claim("192.0.2.7"), ifindex=7)
+    assert gate.check_interface(arrived, {7: "eth0"}) is None
+    assert gate.check_interface(arrived, None) is None
+    assert reason(gate.check_interface(arrived, {8: "eth1"})) is Reason.INTERFACE
+    assert reason(gate.check_interface(claim("192.0.2.7"), {7: "eth0"})) is Reason.INTERFACE
+
+
 def test_sources_that_a_client_may_knock_from():
     """NAME_SOURCES is a list of prefixes; a family that is not in it is refused."""
     tied = evolve(ALICE, sources=(ip_network("192.0.2.0/28"), ip_network("198.51.100.0/24")))

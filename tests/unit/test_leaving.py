@@ -32,8 +32,7 @@ class Ward:
         settings = Settings(("lo",), PORT, SSH, (house.folder / "server.key",), clients)
         with house.namespace.inside():
             bound = sockets.bind(settings)
-            interfaces = frozenset({LOOPBACK})
-            plan = spawn.Plan(settings, privilege.resolve(None), bound, interfaces, plugins.installed())
+            plan = spawn.Plan(settings, privilege.resolve(None), bound, plugins.installed())
             self.child = spawn.start(plan)
         for each in bound:
             each.close()

@@ -22,19 +22,21 @@ import os, sys
 from spale_core import privilege
 from spale_core.errors import SpaleError
 {before}
+status = open("/proc/self/status")
 try:
     privilege.drop(privilege.resolve({user!r}), {parent})
 except SpaleError as error:
     sys.exit(str(error))
 names = ("CapEff", "CapPrm", "CapInh", "CapAmb", "NoNewPrivs", "Uid")
-status = [line.split() for line in open("/proc/self/status")]
+status = [line.split() for line in status]
+{after}
 print({{words[0].rstrip(":"): words[1] for words in status if words[0].rstrip(":") in names}})
 """
 
 
-def drop(user=None, before="", parent="os.getppid()"):
+def drop(user=None, before="", parent="os.getppid()", after=""):
     """Return what a process that has dropped its privileges prints, and says on standard error."""
-    program = PROGRAM.format(user=user, before=before, parent=parent)
+    program = PROGRAM.format(user=user, before=before, parent=parent, after=after)
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
     )
@@ -80,3 +82,18 @@ def test_a_parent_that_is_gone():
     """A listener whose monitor ended meanwhile does not go on without it."""
     _, words = drop(parent="1 << 30")
     assert "the monitor ended" in words
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("open('/dev/null')", "Too many open files"),
+        ("socket.socket()", "Too many open files"),
+        ("os.fork()", "Resource temporarily unavailable"),
+    ],
+)
+@needs_root
+def test_nothing_can_be_opened_or_started(words, error):
+    """The bounds hold where there is no filter of system calls, too."""
+    _, said = drop("nobody", before="import socket", after=words)
+    assert error in said

@@ -10,6 +10,7 @@ from attrs import evolve
 from office import ALICE, BOB, HERE, SETTINGS, SSH, THERE, WEB, Office
 
 from spale_core.clock import read
+from spale_core.expulsion import Cause
 from spale_core.ipc import IpcError
 from spale_core.model import Granted, Protocol, Reason, Service, Source
 from spale_core.reconcile import Reconciler
@@ -85,6 +86,30 @@ def test_the_monitor_believes_nothing(office, changes, reason):
     """Each rule is checked again on this side."""
     assert office.reason(office.claim(**changes)) is reason
     assert office.held() == set()
+
+
+def test_what_arrived_where_nothing_is_guarded_is_refused(office):
+    """Whatever is guarded at that moment decides; the datagram counts as used."""
+    guarded = {}
+    office.reconciler = Reconciler(SETTINGS, office.store, office.dataplane, read(office.clock), guarded)
+    office.clock.advance(60)
+    arrived = office.claim(ifindex=7)
+    assert office.reason(arrived) is Reason.INTERFACE
+    guarded[7] = "eth0"
+    assert office.reason(arrived) is Reason.REPLAY
+    assert office.reason(office.claim(ifindex=7)) is None
+
+
+def test_grants_on_a_link_end_with_its_interface(office):
+    """Those of addresses that are good on any interface stay, and so does what others hold on theirs."""
+    near, far = (Source(ip_address("fe80::7"), number) for number in (7, 8))
+    office.judge(office.claim(near), office.claim(far), office.claim(HERE, client=1))
+    (ended,) = office.reconciler.end_elsewhere({8: "eth1"}, read(office.clock))
+    assert (ended.client, ended.source, ended.services) == ("alice", near, (SSH, WEB))
+    assert ended.cause is Cause.INTERFACE
+    assert {source for _, source, _ in office.held()} == {far, HERE}
+    assert {grant.source for grant in office.dataplane.installed()} == {far, HERE}
+    assert office.reconciler.end_elsewhere({8: "eth1"}, read(office.clock)) == []
 
 
 def test_lost_memory_refuses_what_may_have_been_used():

@@ -33,7 +33,7 @@ def test_stopping_is_not_opening(house, number, changes, detached):
     listener = house.ready()
     assert house.stop(number) == 0
     assert ("detach" in house.names()) is detached
-    last = house.log.splitlines()[-1]
+    last = house.lines()[-1]
     kept = f'exit cause={number.name} attached=yes open_with="spale detach"'
     assert last == (f"exit cause={number.name} attached=no" if detached else kept)
     assert is_gone(listener)
@@ -107,6 +107,6 @@ def test_an_error_does_not_open(house):
     house.start("on_exit=detach", failing="installed!")
     listener = house.ready()
     assert house.end() == 1
-    assert 'exit cause=error attached=yes open_with="spale detach"' in house.log.splitlines()
+    assert 'exit cause=error attached=yes open_with="spale detach"' in house.lines()
     assert "detach" not in house.names()
     assert is_gone(listener)

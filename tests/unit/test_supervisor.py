@@ -33,7 +33,7 @@ class Stage:
         """Start one."""
         self.selector = selectors.DefaultSelector()
         self.process = None
-        plan = Plan(settings=None, identity=None, sockets=(), interfaces=frozenset(), plugins=())
+        plan = Plan(settings=None, identity=None, sockets=(), plugins=())
         self.supervisor = Supervisor(plan, self.selector, self.start)
         self.supervisor.start({bytes(32): SOURCE})
 
@@ -204,3 +204,11 @@ def test_who_fails_again_waits_longer(stage):
 def test_a_first_listener_that_fails_ends_the_command(status, code):
     """With its own exit code, if it has one."""
     assert first_failure(status, "it has ended").exit_code == code
+
+
+def test_it_is_known_when_a_listener_was_alive(stage):
+    """By that message alone: whoever floods the monitor with others may be stuck."""
+    stage.say(ipc.Ready(), CLAIM)
+    assert stage.supervisor.alive_s is None
+    stage.say(ipc.Alive())
+    assert stage.supervisor.alive_s is not None

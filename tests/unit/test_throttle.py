@@ -9,7 +9,7 @@ import pytest
 
 from spale_core.engine import merge_refused
 from spale_core.model import Reason, Refused, Source
-from spale_core.throttle import Throttle
+from spale_core.throttle import MOST, Throttle
 
 S = 1_000_000_000
 FIRST, SECOND = (Source(ip_address(f"192.0.2.{host}")) for host in (1, 2))
@@ -18,7 +18,7 @@ FIRST, SECOND = (Source(ip_address(f"192.0.2.{host}")) for host in (1, 2))
 @pytest.fixture
 def throttle():
     """Return a throttle of refusals."""
-    return Throttle(merge_refused)
+    return Throttle(merge_refused, lambda refused: refused.reason)
 
 
 def test_the_first_is_told_at_once(throttle):
@@ -56,3 +56,14 @@ def test_nothing_is_lost_at_the_end(throttle):
     throttle.offer(Refused(Reason.SKEW, FIRST), 1)
     assert throttle.flush() == [Refused(Reason.SKEW, FIRST)]
     assert throttle.flush() == []
+
+
+def test_too_many_reasons_are_one():
+    """Nobody fills the memory with reasons; those of earlier seconds are forgotten."""
+    throttle = Throttle(lambda held, new: held + new, lambda _report: next(numbers))
+    numbers = iter(range(10 * MOST))
+    shown = [throttle.offer(1, 0) for _ in range(5 * MOST)]
+    assert shown.count(1) == MOST + 1
+    assert throttle.flush() == [4 * MOST - 1]
+    assert throttle.offer(1, S) == 1
+    assert len(throttle._shown_ns) == 1

@@ -92,7 +92,7 @@ def test_sigterm_ends_a_trial(tmp_path):
         assert "trial_until=" in house.line("ready ")
         assert house.stop(signal.SIGTERM) == 0
         assert "detach" in house.names()
-        assert house.log.splitlines()[-3:] == [
+        assert house.lines()[-3:] == [
             "trial ended=unconfirmed",
             "detach interface=lo",
             "exit cause=SIGTERM attached=no",

@@ -26,7 +26,7 @@ def house(tmp_path):
 
 
 def test_the_listener_can_do_nothing(house):
-    """Another user, no groups, no capabilities now or ever, no core dump, nobody may look into it."""
+    """Another user, no groups, no capabilities now or ever, nothing more to open, nobody may look into it."""
     house.start()
     listener = house.ready()
     found = status(listener)
@@ -38,7 +38,8 @@ def test_the_listener_can_do_nothing(house):
         assert int(found[key][0], 16) == 0
     assert found["NoNewPrivs"] == ["1"]
     limits = Path(f"/proc/{listener}/limits").read_text()
-    assert re.search(r"Max core file size +0 +0 ", limits)
+    for name in ("core file size", "open files", "processes"):
+        assert re.search(rf"Max {name} +0 +0 ", limits)
     # What is not dumpable belongs to root in /proc, so that its own user cannot read it either.
     assert Path(f"/proc/{listener}/environ").stat().st_uid == 0
 
@@ -88,7 +89,7 @@ def test_what_is_refused_is_named(house):
     assert "reason=source_mismatch" in house.line("refused reason=source_mismatch")
     requester = HpkeRequester(house.server.public, house.client)
     house.send(requester.seal(unix_ms=time.time_ns() // 1_000_000))
-    assert house.line("refused reason=memory_lost").endswith("client=alice")
+    assert " client=alice " in house.line("refused reason=memory_lost")
     assert "allow" not in house.names()
 
 
@@ -118,7 +119,7 @@ def test_a_listener_that_dies_is_replaced(house):
     assert second != first
     house.send(payload)
     replayed = house.line("refused reason=replay")
-    assert replayed.endswith(f"source={ADDRESS4} first_source={ADDRESS4}")
+    assert f" source={ADDRESS4} first_source={ADDRESS4} " in replayed
     house.send(house.seal())
     house.line("granted ", since=len(house.log))
     assert house.names().count("attach") == 1

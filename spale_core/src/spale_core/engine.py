@@ -37,9 +37,9 @@ class Scheme:
 
 @frozen
 class Rules:
-    """What the engine must know of the configuration; `interfaces` are the indices of the protected ones."""
+    """What the engine must know of the configuration; `ignored` are interfaces that are not protected."""
 
-    interfaces: frozenset[int]
+    ignored: frozenset[int]
     max_skew_s: int
     require_source_binding: bool
 
@@ -52,10 +52,12 @@ class Engine:
         self._schemes = schemes
         self._rules = rules
         self._seen = dict(seen)
-        self._refused = Throttle(merge_refused)
+        self._refused = Throttle(merge_refused, lambda refused: refused.reason)
         self._sent: deque[int] = deque(maxlen=epochs.most(rules.max_skew_s))
         self._unsent: Iterator[TagBatch] = iter(())
         self.bug: Exception | None = None
+        self.denied: PermissionError | None = None
+        self.denials = 0
         self.longest = max((scheme.authenticator.length for scheme in schemes), default=0)
 
     def receive(self, datagram: Datagram, now: Moment) -> Claim | Refused | None:
@@ -95,7 +97,7 @@ class Engine:
         return batch
 
     def _judge(self, datagram: Datagram) -> Claim | Refused:
-        if datagram.ifindex not in self._rules.interfaces:
+        if not datagram.ifindex or datagram.ifindex in self._rules.ignored:
             return Refused(Reason.INTERFACE, datagram.source)
         reason = Reason.SPA_LENGTH
         for scheme in self._schemes:
@@ -116,6 +118,11 @@ class Engine:
             if isinstance(answer, Reason):
                 return answer
             return _checked(answer, datagram, scheme.clients)
+        except PermissionError as error:
+            # The listener may call little (`seccomp`), and a plugin tried something else.
+            self.denied = error
+            self.denials += 1
+            return Reason.INTERNAL
         except Exception as error:  # noqa: BLE001 - a plugin's bug must cost one datagram, not the listener
             self.bug = error
             return Reason.INTERNAL
@@ -133,7 +140,7 @@ class Engine:
     def _tags(self, epoch: int) -> Iterator[Tag]:
         for scheme in self._schemes:
             for tag in scheme.authenticator.tags(epoch):
-                if (len(tag.tag), len(tag.mac_key)) != (ipc.TAG_LENGTH, ipc.MAC_KEY_LENGTH):
+                if len(tag.tag) != ipc.TAG_LENGTH or len(tag.mac_key) not in (0, ipc.MAC_KEY_LENGTH):
                     raise PluginError("an authenticator made a tag or a mac key of a wrong length")
                 client = scheme.clients[tag.client]
                 yield tag if client == tag.client else evolve(tag, client=client)
@@ -159,9 +166,12 @@ def merge_refused(held: Refused, new: Refused) -> Refused:
 
 
 def _checked(claim: Claim, datagram: Datagram, clients: tuple[int, ...]) -> Claim:
-    """Return `claim` with its index among all clients; raise ValueError if a plugin made it up wrongly."""
+    """Return `claim` with its index among all clients, and where it arrived.
+
+    Raise ValueError if a plugin made it up wrongly.
+    """
     if claim.source != datagram.source or len(claim.enc) != ipc.ENC_LENGTH:
         raise ValueError("a claim for another source, or without a replay identity of 32 bytes")
     if len(claim.services) > ipc.SERVICES_PER_CLAIM or not 0 <= claim.unix_ms < 2**64:
         raise ValueError("a claim with too many services or an impossible time")
-    return evolve(claim, client=clients[claim.client])
+    return evolve(claim, client=clients[claim.client], ifindex=datagram.ifindex)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, ClassVar
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 if TYPE_CHECKING:
     from spale_core.model import Reason, Service, Source
@@ -28,7 +28,10 @@ class Level(enum.IntEnum):
 
 @frozen
 class Event:
-    """Something that happened. An event with `always` is logged whatever the log level is."""
+    """Something that happened. An event with `always` is logged whatever the log level is.
+
+    One with a `count` stands for so many, None for one (see `floods`).
+    """
 
     word: ClassVar[str]
     level: ClassVar[Level] = Level.INFO
@@ -37,12 +40,16 @@ class Event:
 
 @frozen(kw_only=True)
 class Ready(Event):
-    """The daemon enforces and listens; `unbound_until`: the memory is lost; `trial_until`: on trial."""
+    """The daemon enforces and listens; `waiting`: the interfaces that are not there yet.
+
+    `unbound_until`: the memory is lost; `trial_until`: on trial.
+    """
 
     word: ClassVar[str] = "ready"
     level: ClassVar[Level] = Level.NOTICE
 
     interface: tuple[str, ...]
+    waiting: tuple[str, ...] = ()
     dataplane: str
     mode: tuple[str, ...]
     listen_port: int
@@ -130,17 +137,6 @@ class Grants(Event):
 
 
 @frozen(kw_only=True)
-class Restored(Event):
-    """What the store remembers of an earlier daemon: `count` grants go on, `ended` did not come back."""
-
-    word: ClassVar[str] = "restored"
-    level: ClassVar[Level] = Level.NOTICE
-
-    count: int
-    ended: int
-
-
-@frozen(kw_only=True)
 class StoreSays(Event):
     """The store is not as it should be, and the daemon goes on."""
 
@@ -148,6 +144,7 @@ class StoreSays(Event):
     level: ClassVar[Level] = Level.WARNING
 
     message: str
+    count: int | None = None
 
 
 @frozen(kw_only=True)
@@ -203,27 +200,6 @@ class Untracked(Event):
 
 
 @frozen(kw_only=True)
-class Adopted(Event):
-    """`count` connections that stood at the first attach became sessions; `left_out` more had no room."""
-
-    word: ClassVar[str] = "adopted"
-    level: ClassVar[Level] = Level.NOTICE
-
-    count: int
-    left_out: int | None
-
-
-@frozen(kw_only=True)
-class Inherited(Event):
-    """`sessions` of an earlier daemon go on."""
-
-    word: ClassVar[str] = "inherited"
-    level: ClassVar[Level] = Level.NOTICE
-
-    sessions: int
-
-
-@frozen(kw_only=True)
 class ListenerDied(Event):
     """The listener has ended; another one is started after `restart_in_s` seconds."""
 
@@ -254,6 +230,7 @@ class Warned(Event):
     level: ClassVar[Level] = Level.WARNING
 
     message: str
+    count: int | None = None
 
 
 @frozen(kw_only=True)
@@ -265,6 +242,7 @@ class Failed(Event):
 
     doing: str
     message: str
+    count: int | None = None
 
 
 @frozen(kw_only=True)
@@ -276,6 +254,7 @@ class PluginBug(Event):
 
     error: str
     where: str
+    count: int | None = None
 
 
 @frozen(kw_only=True)
@@ -288,9 +267,3 @@ class Exit(Event):
     cause: str
     attached: bool
     open_with: str | None = None
-
-
-def merge_refused(held: Refused, new: Refused) -> Refused:
-    """Return one event for both, with the names of the newer one."""
-    last = new.last_source or new.source
-    return evolve(new, count=held.count + new.count, source=None, last_source=last)

@@ -17,9 +17,10 @@ from spale_core.holdings import BY_HAND
 from spale_core.ledger import LATE_NS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from spale_core.config.settings import Settings
+    from spale_core.holdings import Pair
     from spale_core.interfaces import Dataplane
     from spale_core.ledger import Ledger
     from spale_core.model import Moment, Service, Source
@@ -35,6 +36,7 @@ class Cause(enum.Enum):
     EXPIRED = "expired"
     REMOVED = "removed"
     CHANGED = "changed"
+    INTERFACE = "interface"
 
 
 @frozen
@@ -94,12 +96,28 @@ class Expulsion:
                 self._end_sessions(clients)
             for client in clients:
                 self._ledger.disown(client)
+        return self._told()
+
+    def end_elsewhere(self, guarded: Container[int], now: Moment) -> list[Revoked]:
+        """End the grants of sources on links that are not `guarded`; return what that was; raise likewise."""
+        gone: dict[str, list[Pair]] = {}
+        for client, grant in self._ledger.holdings:
+            if grant.source.ifindex and grant.source.ifindex not in guarded:
+                gone.setdefault(client, []).append((grant.source, grant.service))
+        for client, pairs in gone.items():
+            self._end_pairs(client, pairs, Cause.INTERFACE, now)
+        return self._told() if gone else []
+
+    def _told(self) -> list[Revoked]:
+        """Record what was done, and return it."""
         self._ledger.record()
         losses, self._losses = self._losses, {}
         return [Revoked(*key, tuple(sorted(loss.services)), loss.sessions) for key, loss in losses.items()]
 
     def _end_grants(self, client: str, cause: Cause, now: Moment) -> None:
-        pairs = self._ledger.holdings.held_by(client)
+        self._end_pairs(client, self._ledger.holdings.held_by(client), cause, now)
+
+    def _end_pairs(self, client: str, pairs: Iterable[Pair], cause: Cause, now: Moment) -> None:
         for pair in pairs:
             self._ledger.drop(client, pair, now.monotonic_ns + LATE_NS)
             self._loss(client, cause, pair[0]).services.append(pair[1])

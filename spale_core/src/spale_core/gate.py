@@ -10,9 +10,12 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
+from spale_core.config.settings import V1_STEP_S
 from spale_core.model import Reason, Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from spale_core.config.settings import ClientSettings
     from spale_core.model import Claim, Moment, Source
 
@@ -21,6 +24,7 @@ CLAIMS_PER_SECOND = 10
 
 _BROADCAST = IPv4Address("255.255.255.255")
 _NS_PER_S = 1_000_000_000
+_V1_STEP_MS = V1_STEP_S * 1000
 
 
 class ClaimRate:
@@ -49,31 +53,56 @@ def check_expiry(claim: Claim, client: ClientSettings, now: Moment) -> Refused |
     return Refused(Reason.CLIENT_EXPIRED, claim.source, claim.client)
 
 
-def check_time(claim: Claim, now: Moment, max_skew_s: int) -> Refused | None:
-    """Refuse a time that is more than `max_skew_s` from the clock, in either direction alike."""
+def check_time(claim: Claim, now: Moment, max_skew_s: int, *, v1: bool = False) -> Refused | None:
+    """Refuse a time that is more than `max_skew_s` from the clock, in either direction alike.
+
+    Version 1 says a step, whose end is the claim's time: only the next to the present one are near enough.
+    """
     ahead_ms = claim.unix_ms - now.unix_ms
-    if abs(ahead_ms) <= max_skew_s * 1000:
+    if _is_near_step(ahead_ms, max_skew_s) if v1 else abs(ahead_ms) <= max_skew_s * 1000:
         return None
     direction = "ahead" if ahead_ms > 0 else "behind"
-    detail = f"{abs(ahead_ms) / 1000:.3f} s {direction}"
+    off_ms = ahead_ms - _V1_STEP_MS if v1 and ahead_ms > 0 else abs(ahead_ms)
+    detail = f"{off_ms / 1000:.3f} s {direction}"
     return Refused(Reason.SKEW, claim.source, claim.client, detail=detail)
 
 
-def lost_until_unix_ms(lost_unix_ms: int, max_skew_s: int, *, bound: bool) -> int:
+def _is_near_step(ahead_ms: int, max_skew_s: int) -> bool:
+    """Tell whether the step that ends so far ahead is near enough."""
+    near_ms = _near_ms(max_skew_s)
+    return -near_ms < ahead_ms <= _V1_STEP_MS + near_ms
+
+
+def _near_ms(max_skew_s: int) -> int:
+    """Return how far from the clock a step of version 1 may begin or end: its neighbours may, at most."""
+    return min(max_skew_s * 1000, _V1_STEP_MS)
+
+
+def lost_until_unix_ms(lost_unix_ms: int, max_skew_s: int, *, bound: bool, v1: bool = False) -> int:
     """Return up to which time a datagram may have been used before the memory was lost at `lost_unix_ms`.
 
-    An unbound one may come from a clock that is ahead. A bound one can at most be sent again from the very
-    address that it was made for.
+    An unbound one may come from a clock that is ahead, and one of version 1 has the end of its step for a
+    time. A bound one can at most be sent again from the very address that it was made for.
     """
-    return lost_unix_ms if bound else lost_unix_ms + max_skew_s * 1000
+    if bound:
+        return lost_unix_ms
+    ahead_ms = max_skew_s * 1000
+    return lost_unix_ms + (max(ahead_ms, _V1_STEP_MS + _near_ms(max_skew_s)) if v1 else ahead_ms)
 
 
-def check_memory(claim: Claim, lost_unix_ms: int, max_skew_s: int) -> Refused | None:
+def check_memory(claim: Claim, lost_unix_ms: int, max_skew_s: int, *, v1: bool = False) -> Refused | None:
     """Refuse what may have been used before the replay memory was lost."""
-    until_ms = lost_until_unix_ms(lost_unix_ms, max_skew_s, bound=claim.bound)
+    until_ms = lost_until_unix_ms(lost_unix_ms, max_skew_s, bound=claim.bound, v1=v1)
     if claim.unix_ms > until_ms:
         return None
     return Refused(Reason.MEMORY_LOST, claim.source, claim.client)
+
+
+def check_interface(claim: Claim, guarded: Container[int] | None) -> Refused | None:
+    """Refuse what did not arrive on one of the interfaces that are `guarded` now; None: do not ask."""
+    if guarded is None or claim.ifindex in guarded:
+        return None
+    return Refused(Reason.INTERFACE, claim.source, claim.client)
 
 
 def check_source(claim: Claim, client: ClientSettings) -> Refused | None:

@@ -44,9 +44,10 @@ class DataplaneSettings:
     """What a dataplane must know when it is made; sizes are numbers of map entries.
 
     `rate` is datagrams per second and source (0: no limit), `burst` the bucket's depth; `session_s` is how
-    long an OPEN session may be silent (0: sessions are not tracked). `pin_dir` is where a dataplane may leave
-    what a later start finds (None: nowhere), `pin_maps` that it shall, also after it was detached.
-    ``say(message)`` tells the administrator in a sentence what is not as it should be.
+    long an OPEN session may be silent (0: sessions are not tracked). `max_v1_tags` counts tags without a mac
+    (0: a datagram of version 1 is dropped by its length). `pin_dir` is where a dataplane may leave what a
+    later start finds (None: nowhere), `pin_maps` that it shall, also after it was detached. ``say(message)``
+    tells the administrator in a sentence what is not as it should be.
     """
 
     spa_port: int
@@ -56,6 +57,7 @@ class DataplaneSettings:
     max_sources: int
     max_tags: int
     max_sessions: int = 1
+    max_v1_tags: int = 0
     session_s: int = 0
     log_only: bool = False
     xdp_mode: str = "auto"
@@ -144,14 +146,14 @@ class Dataplane(Protocol):
         """
 
     def attach(self, interfaces: Sequence[str]) -> Sequence[Attachment]:
-        """Enforce on `interfaces`, in place of a program of ours that is there; all or none."""
+        """Enforce on `interfaces` too, in place of a program of ours that is there; all or none."""
 
     def ensure(self) -> Sequence[Loss]:
         """Read back every attachment, put back what is lost, and return what was not as it should be.
 
         Nothing on the way opens what is shut, and nothing of others is removed. What cannot be put back is
-        tried again at the next call. An interface that is gone is no error: it is one of the losses. Raise
-        DataplaneError only if nothing could be looked at.
+        tried again at the next call. An interface is what has the number that was attached to, by its present
+        name; one that is gone is a loss, once. Raise DataplaneError only if nothing could be looked at.
         """
 
     def detach(self) -> None:
@@ -188,7 +190,7 @@ class Authenticator(Protocol):
     """Length in bytes of the datagrams that it understands."""
 
     def tags(self, epoch: int) -> Iterable[Tag]:
-        """Return the tags of every client and server key in `epoch`."""
+        """Return the tags of every client and server key in `epoch`; without a mac key if there is no mac."""
 
     def authenticate(self, datagram: Datagram, seen: Container[bytes]) -> Claim | Reason:
         """Open `datagram`, the cheap checks first; `seen` holds the replay identities (enc) already known."""

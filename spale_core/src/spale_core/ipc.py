@@ -36,11 +36,11 @@ MAC_KEY_LENGTH = 16
 
 _SOURCE = Struct("=16sI")
 _SERVICE = Struct("=BH")
-_TAG = Struct(f"=IH{TAG_LENGTH}s{MAC_KEY_LENGTH}s")
+_TAG = Struct(f"=IH{TAG_LENGTH}sB{MAC_KEY_LENGTH}s")
 
 _EMPTY_MESSAGE = Struct("=B")
 _TAGS_MESSAGE = Struct(f"=BQBB{TAGS_PER_BATCH * _TAG.size}s")
-_CLAIM_MESSAGE = Struct(f"=BI{ENC_LENGTH}sQ{_SOURCE.size}sBHB{SERVICES_PER_CLAIM * _SERVICE.size}s")
+_CLAIM_MESSAGE = Struct(f"=BI{ENC_LENGTH}sQ{_SOURCE.size}sIBHB{SERVICES_PER_CLAIM * _SERVICE.size}s")
 _REFUSED_MESSAGE = Struct(f"=BB{_SOURCE.size}sBIIB{_SOURCE.size}s")
 
 _LAYOUTS: dict[int, Struct] = {
@@ -153,7 +153,7 @@ def _decode(record: bytes) -> Message:
 
 
 def _encode_tags(batch: TagBatch) -> bytes:
-    body = b"".join(_TAG.pack(t.client, t.server_key, t.tag, t.mac_key) for t in batch.tags)
+    body = b"".join(_TAG.pack(t.client, t.server_key, t.tag, bool(t.mac_key), t.mac_key) for t in batch.tags)
     return _TAGS_MESSAGE.pack(_Kind.TAGS, batch.epoch, batch.last, len(batch.tags), body)
 
 
@@ -162,10 +162,17 @@ def _decode_tags(record: bytes) -> TagBatch:
     used = count * _TAG.size
     _want(count <= TAGS_PER_BATCH and not any(body[used:]), "unused bytes or too many tags")
     tags = tuple(
-        Tag(client, server_key, epoch, tag, mac_key)
-        for client, server_key, tag, mac_key in _TAG.iter_unpack(body[:used])
+        Tag(client, server_key, epoch, tag, _unpack_mac_key(has_mac, mac_key))
+        for client, server_key, tag, has_mac, mac_key in _TAG.iter_unpack(body[:used])
     )
     return TagBatch(epoch, tags, last=_flag(last))
+
+
+def _unpack_mac_key(has_mac: int, mac_key: bytes) -> bytes:
+    if _flag(has_mac):
+        return mac_key
+    _want(not any(mac_key), "a mac key of a tag without a mac")
+    return b""
 
 
 def _encode_claim(claim: Claim) -> bytes:
@@ -176,6 +183,7 @@ def _encode_claim(claim: Claim) -> bytes:
         claim.enc,
         claim.unix_ms,
         _pack_source(claim.source),
+        claim.ifindex,
         claim.bound,
         claim.idle_s,
         len(claim.services),
@@ -184,7 +192,7 @@ def _encode_claim(claim: Claim) -> bytes:
 
 
 def _decode_claim(record: bytes) -> Claim:
-    _, client, enc, unix_ms, source, bound, idle_s, count, body = _CLAIM_MESSAGE.unpack(record)
+    _, client, enc, unix_ms, source, ifindex, bound, idle_s, count, body = _CLAIM_MESSAGE.unpack(record)
     used = count * _SERVICE.size
     _want(count <= SERVICES_PER_CLAIM and not any(body[used:]), "unused bytes or too many services")
     services = frozenset(Service(protocol, port) for protocol, port in _SERVICE.iter_unpack(body[:used]))
@@ -197,6 +205,7 @@ def _decode_claim(record: bytes) -> Claim:
         bound=_flag(bound),
         services=services,
         idle_s=idle_s,
+        ifindex=ifindex,
     )
 
 

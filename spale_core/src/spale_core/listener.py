@@ -10,21 +10,23 @@ from __future__ import annotations
 import gc
 import selectors
 import socket
-import traceback
 from collections import deque
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from spale_core import clock as clocks
-from spale_core import events, ipc, log, privilege
+from spale_core import events, firstknock, ipc, privilege, seccomp
 from spale_core.collector import resting
 from spale_core.config.files import read_trusted
 from spale_core.config.mistakes import BadValueError
 from spale_core.engine import Engine, Rules, Scheme
 from spale_core.errors import ConfigError
+from spale_core.listener_events import CallRefused
 from spale_core.model import Claim, Datagram, Reason, Refused, Source
+from spale_core.outlet import open_log
 from spale_core.plugins import Plugins
 from spale_core.walltimer import WallTimer
 
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
     from spale_core.clock import Clock
     from spale_core.config.settings import Settings
     from spale_core.ipc import Message
+    from spale_core.log import Log
     from spale_core.model import Moment
+    from spale_core.privilege import Identity
     from spale_core.spawn import Plan
 
 ALIVE_INTERVAL_NS: Final = 1_000_000_000
@@ -49,22 +53,47 @@ _PKTINFO6 = Struct("=16sI")
 
 def main(plan: Plan, channel: socket.socket, monitor_pid: int) -> int:
     """Prepare while there are privileges, give them up, and read the network until the monitor is gone."""
+    # It starts a program, so it comes before the keys.
+    calls = _call_filter()
+    plugins = Plugins(plan.settings.auth, plan.plugins)
     with resting():
-        schemes = _make_schemes(plan)
+        schemes = _make_schemes(plan.settings, plugins)
     # What was made for each client stays; look-ups must not wait while the collector goes through it.
     gc.freeze()
-    rules = Rules(plan.interfaces, plan.settings.max_skew_s, plan.settings.require_source_binding)
+    rules = Rules(plan.ignored, plan.settings.max_skew_s, plan.settings.require_source_binding)
     engine = Engine(schemes, rules, plan.seen)
-    loop = _Loop(engine, channel, plan.sockets, clocks.SystemClock())
-    privilege.drop(plan.identity, monitor_pid)
+    clock = clocks.SystemClock()
+    log = open_log(plan.settings, clock)
+    loop = _Loop(engine, channel, plan.sockets, clock, log)
+    offers = [plugins.auth_scheme(name) for name in plan.settings.auth]
+    for bug in firstknock.rehearse(offers, clock.unix_ms()):
+        engine.bug = bug
+    _give_up(plan.identity, monitor_pid, calls)
     loop.run()
+    log.flush()
     return 0
 
 
-def _make_schemes(plan: Plan) -> list[Scheme]:
+def _call_filter() -> seccomp.Filter | None:
+    try:
+        return seccomp.prepare()
+    except seccomp.NoFilterError:
+        return None
+
+
+def _give_up(identity: Identity, monitor_pid: int, calls: seccomp.Filter | None) -> None:
+    """Keep no privileges, and few system calls if a filter can be had; the monitor sees whether one is."""
+    with suppress(seccomp.NoFilterError):
+        if calls is not None:
+            calls.admit_log()
+    privilege.drop(identity, monitor_pid)
+    with suppress(seccomp.NoFilterError):
+        if calls is not None:
+            calls.load()
+
+
+def _make_schemes(settings: Settings, plugins: Plugins) -> list[Scheme]:
     """Read the server's keys and make an authenticator for each scheme that has clients."""
-    settings = plan.settings
-    plugins = Plugins(settings.auth, plan.plugins)
     keys = [_read_key(path) for path in settings.server_keys]
     schemes = []
     for name in settings.auth:
@@ -91,13 +120,18 @@ class _Loop:
     """The listener's only loop: sockets in, messages out."""
 
     def __init__(
-        self, engine: Engine, channel: socket.socket, sockets: Sequence[socket.socket], clock: Clock
+        self,
+        engine: Engine,
+        channel: socket.socket,
+        sockets: Sequence[socket.socket],
+        clock: Clock,
+        log: Log,
     ) -> None:
         self._engine = engine
         self._channel = channel
         self._sockets = sockets
         self._clock = clock
-        self._log = log.Log(log.write_to_stderr, clock)
+        self._log = log
         self._queue: deque[bytes] = deque()
         self._unsent: bytes | None = None
         self._ready = False
@@ -154,7 +188,12 @@ class _Loop:
                 self._put(refused)
         bug, self._engine.bug = self._engine.bug, None
         if bug is not None:
-            self._log.emit(_describe(bug))
+            self._log.emit(events.PluginBug(error=type(bug).__name__, where=_place(bug)))
+        denied, self._engine.denied = self._engine.denied, None
+        if denied is not None:
+            self._log.emit(CallRefused(count=self._engine.denials, where=_place(denied)))
+            self._engine.denials = 0
+        self._log.tick()
 
     def _read(self, udp: socket.socket) -> None:
         """Take a bounded number of datagrams in, so that no socket starves another."""
@@ -224,8 +263,14 @@ def _arrival(ancillary: list[tuple[int, int, bytes]]) -> int:
     return 0
 
 
-def _describe(bug: Exception) -> events.PluginBug:
-    """Name a plugin's bug by its place; its words might hold what was sealed."""
-    frames = traceback.extract_tb(bug.__traceback__)
-    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"
-    return events.PluginBug(error=type(bug).__name__, where=where)
+def _place(error: Exception) -> str:
+    """Return where it was raised; its words might hold what was sealed.
+
+    The frames are asked, not `traceback`, which would read the source.
+    """
+    trace = error.__traceback__
+    if trace is None:
+        return "unknown"
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"

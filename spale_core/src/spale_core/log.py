@@ -7,24 +7,25 @@ Whatever a stranger or a file name may contain, it can neither end a line nor lo
 from __future__ import annotations
 
 import enum
-import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from spale_core import events
 from spale_core.events import Level
+from spale_core.floods import Floods
 from spale_core.model import Source
-from spale_core.throttle import Throttle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from spale_core.clock import Clock
     from spale_core.events import Event
 
 _BARE = re.compile(r"[A-Za-z0-9._:/,+%@-]+")
+
+MAX_VALUE: Final = 1024
+"""So many characters a value has at most, quotes included: then a line fits into a pipe in one piece."""
 
 _LEVELS = {
     "error": Level.ERROR,
@@ -46,65 +47,70 @@ def quote(value: str) -> str:
     return f'"{escaped}"'
 
 
+def _fitting(value: str) -> str:
+    """Return `value` quoted; of one that would fill a line, the beginning, and how much more there is."""
+    quoted = quote(value)
+    shown = len(value)
+    while len(quoted) > MAX_VALUE:
+        shown = min(shown - 1, shown * MAX_VALUE // len(quoted), MAX_VALUE)
+        quoted = quote(f"{value[:shown]}... ({len(value) - shown} more)")
+    return quoted
+
+
 def format_event(event: Event, interfaces: Mapping[int, str] | None = None) -> str:
     """Return the line for `event`, without a line's end; `interfaces` names them by index."""
     words = [event.word]
     for attribute in attrs.fields(type(event)):
         value = getattr(event, attribute.name)
         if value is not None and value != ():
-            words.append(f"{attribute.name}={quote(_text(value, interfaces or {}))}")
+            words.append(f"{attribute.name}={_fitting(_text(value, interfaces or {}))}")
     return " ".join(words)
 
 
 class Log:
-    """Writes events as lines; refusals at most once per reason and second."""
+    """Writes events as lines; of those that come in floods, few (see `floods`)."""
 
-    def __init__(self, write: Callable[[Level, str], None], clock: Clock, level: str = "info") -> None:
-        """Write by ``write(level, line)`` what is at least as important as `level`."""
+    def __init__(
+        self,
+        write: Callable[[Level, str], None],
+        clock: Clock,
+        level: str = "info",
+        catch_up: Callable[[], Iterable[Event]] = tuple,
+    ) -> None:
+        """Write by ``write(level, line)`` what is at least as important as `level`.
+
+        ``catch_up()`` writes what could not be written before, and returns what there is to say about that.
+        """
         self._write = write
         self._clock = clock
+        self._catch_up = catch_up
+        self._floods = Floods()
         self.level = level
-        self._refused = Throttle(events.merge_refused)
-        self.interfaces: Mapping[int, str] = {}
+        self.interfaces: dict[int, str] = {}
 
     def emit(self, event: Event) -> None:
-        """Write the line for `event`; a refusal may come later, summed up with others."""
-        if isinstance(event, events.Refused):
-            due = self._refused.offer(event, self._clock.monotonic_ns())
-            if due is None:
-                return
-            event = due
-        self._emit(event)
+        """Write the line for `event`; one of a flood may come later, summed up with others."""
+        due = self._floods.offer(event, self._clock.monotonic_ns())
+        if due is not None:
+            self._emit(due)
 
     def tick(self) -> None:
-        """Write the refusals that were held back for a second."""
-        for event in self._refused.due(self._clock.monotonic_ns()):
-            self._emit(event)
+        """Write what was held back for a second."""
+        self._emit_all(self._floods.due(self._clock.monotonic_ns()))
+        self._emit_all(self._catch_up())
 
     def flush(self) -> None:
         """Write everything that was held back."""
-        for event in self._refused.flush():
+        self._emit_all(self._floods.flush())
+        self._emit_all(self._catch_up())
+
+    def _emit_all(self, events: Iterable[Event]) -> None:
+        for event in events:
             self._emit(event)
 
     def _emit(self, event: Event) -> None:
         if event.always or event.level <= _LEVELS.get(self.level, Level.INFO):
             self._write(event.level, format_event(event, self.interfaces))
-
-
-def write_to_stderr(_level: Level, line: str) -> None:
-    """Write `line` to standard error; one that is closed or full must not end the daemon."""
-    try:
-        os.write(2, line.encode("ascii") + b"\n")
-    except OSError:
-        return
-
-
-def syslog_writer() -> Callable[[Level, str], None]:
-    """Return a writer to the system's log, as ``spale`` in the facility ``daemon``."""
-    import syslog  # noqa: PLC0415 - not on every system, and only with LOG_USE_SYSLOG
-
-    syslog.openlog("spale", syslog.LOG_PID, syslog.LOG_DAEMON)
-    return lambda level, line: syslog.syslog(int(level), line)
 
 
 def _text(value: object, interfaces: Mapping[int, str]) -> str:

@@ -23,9 +23,12 @@ from spale_core.interfaces import AuthScheme, DataplaneKind, StoreKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-_OURS = {"tc": "spale-tc", "xdp": "spale-xdp", "hpke": "spale-crypto-hpke"} | dict.fromkeys(
-    ("memory", "sqlite"), "spale-core"
-)
+_OURS = {
+    "tc": "spale-tc",
+    "xdp": "spale-xdp",
+    "hpke": "spale-crypto-hpke",
+    "hpke-v1": "spale-crypto-hpke",
+} | dict.fromkeys(("memory", "sqlite"), "spale-core")
 """Which distribution of ours would give a plugin that is missing."""
 
 _PIP = f"{sys.executable} -m pip install"

@@ -35,6 +35,10 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _CAPABILITY_LIMIT = 64
 
 
+_NOTHING_OF = (resource.RLIMIT_CORE, resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC)
+"""No core dump, no descriptor beyond those that are open, no other process of this user."""
+
+
 @frozen
 class Identity:
     """Whom the listener becomes; `keep` says that it stays who it is, because we are not root."""
@@ -76,10 +80,12 @@ def resolve(drop_privs: str | None) -> Identity:
 def drop(identity: Identity, parent_pid: int) -> None:
     """Become `identity` without capabilities and without a way back; die when `parent_pid` does.
 
+    From then on no file can be opened, no socket made and no process started: all of that comes before.
     Raise PermissionDeniedError if the kernel refuses a step or if anything is left.
     """
     try:
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        # At once, for whoever has our uid already; and once more below: a change of user clears it.
+        _prctl(_PR_SET_DUMPABLE, 0)
         if not identity.keep:
             _drop_bounding_set()
             os.setgroups([])
@@ -89,6 +95,8 @@ def drop(identity: Identity, parent_pid: int) -> None:
         _clear_capabilities()
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
         _prctl(_PR_SET_DUMPABLE, 0)
+        for limited in _NOTHING_OF:
+            resource.setrlimit(limited, (0, 0))
         # Last, because a change of credentials clears it.
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     except OSError as error:
@@ -110,6 +118,8 @@ def _verify(identity: Identity) -> None:
         _still("a bounding set")
     if _prctl(_PR_GET_NO_NEW_PRIVS) != 1 or _prctl(_PR_GET_DUMPABLE) != 0:
         _still("ways to new ones")
+    if any(resource.getrlimit(limited) != (0, 0) for limited in _NOTHING_OF):
+        _still("room for core dumps, descriptors or processes")
     if not identity.keep and _can_become_root():
         _still("a way back to root")
 

@@ -22,7 +22,7 @@ from spale_core.manual import Manual
 from spale_core.model import Granted, Reason, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from spale_core.ageing import Ended
     from spale_core.config.settings import ClientSettings, Settings
@@ -42,9 +42,20 @@ _FIRST_SEEN_MS = 600_000
 class Reconciler:
     """Owns the holdings; the only one that writes grants to the store and to the dataplane."""
 
-    def __init__(self, settings: Settings, store: GrantStore, dataplane: Dataplane, started: Moment) -> None:
-        """Judge by `settings`; `started` is when the daemon began, for a memory that was lost by then."""
+    def __init__(
+        self,
+        settings: Settings,
+        store: GrantStore,
+        dataplane: Dataplane,
+        started: Moment,
+        guarded: Container[int] | None = None,
+    ) -> None:
+        """Judge by `settings`; `started` is when the daemon began, for a memory that was lost by then.
+
+        What did not arrive on one of the interfaces that are `guarded` is refused; None: that is not asked.
+        """
         self._settings = settings
+        self._guarded = guarded
         self._store = store
         self._started = started
         self._lost_unix_ms = started.unix_ms if store.memory_lost else store.lost_unix_ms
@@ -58,7 +69,9 @@ class Reconciler:
     @property
     def unbound_until_unix_ms(self) -> int | None:
         """Return until when unbound datagrams are refused because the memory is lost, None if it is not."""
-        until_ms = gate.lost_until_unix_ms(self._lost_unix_ms, self._settings.max_skew_s, bound=False)
+        until_ms = gate.lost_until_unix_ms(
+            self._lost_unix_ms, self._settings.max_skew_s, bound=False, v1=bool(self._settings.v1_clients)
+        )
         return until_ms if self._lost_unix_ms and until_ms > self._started.unix_ms else None
 
     @property
@@ -141,6 +154,13 @@ class Reconciler:
         due = self._expulsion.due(now)
         return self._expulsion.expel(due, now) if due else []
 
+    def end_elsewhere(self, guarded: Container[int], now: Moment) -> list[Revoked]:
+        """End the grants of link-local sources on interfaces that are not `guarded`; raise as `revoke` does.
+
+        An interface that comes anew has another number, so nobody can be let in by them any more.
+        """
+        return self._expulsion.end_elsewhere(guarded, now)
+
     def next_expiry_unix_ms(self, now: Moment) -> int | None:
         """Return when `expel` should be called next, as far as the clock decides that."""
         return self._expulsion.next_unix_ms(now)
@@ -205,8 +225,9 @@ class Reconciler:
 
     def _check(self, claim: Claim, client: ClientSettings, now: Moment) -> Refused | None:
         skew_s = self._settings.max_skew_s
-        refused = gate.check_time(claim, now, skew_s)
-        refused = refused or gate.check_memory(claim, self._lost_unix_ms, skew_s)
+        refused = gate.check_interface(claim, self._guarded)
+        refused = refused or gate.check_time(claim, now, skew_s, v1=client.is_v1)
+        refused = refused or gate.check_memory(claim, self._lost_unix_ms, skew_s, v1=client.is_v1)
         return refused or gate.check_source(claim, client) or gate.check_services(claim, client)
 
     def _hold_all(self, granted: Granted, now: Moment, log: list[Change]) -> None:

@@ -32,14 +32,18 @@ _IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 @frozen
 class Plan:
-    """All that a listener is told; `interfaces` are the indices of the protected ones."""
+    """All that a listener is told.
+
+    What arrives on the interfaces with the numbers `ignored` it refuses at once; which of the others are
+    guarded, only the monitor knows (docs/adr/0112).
+    """
 
     settings: Settings
     identity: Identity
     sockets: tuple[socket.socket, ...]
-    interfaces: frozenset[int]
     plugins: tuple[InstalledPlugin, ...]
     seen: Mapping[bytes, Source | None] = field(factory=dict)
+    ignored: frozenset[int] = frozenset()
 
 
 @frozen

@@ -3,36 +3,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
-    from spale_core.model import Reason
+INTERVAL_NS: Final = 1_000_000_000
 
-INTERVAL_NS = 1_000_000_000
+MOST: Final = 64
+"""So many reasons are told apart in one second, whatever they are; the rest are one."""
 
+_THE_REST: Final = object()
 
-class _Report(Protocol):
-    @property
-    def reason(self) -> Reason: ...
-
-
-Report = TypeVar("Report", bound=_Report)
+Report = TypeVar("Report")
 
 
 class Throttle(Generic[Report]):
     """Lets the first report of a reason through at once, and sums up the rest of that second."""
 
-    def __init__(self, merge: Callable[[Report, Report], Report]) -> None:
-        """Sum reports up with ``merge(held, new)``."""
+    def __init__(
+        self, merge: Callable[[Report, Report], Report], reason: Callable[[Report], Hashable]
+    ) -> None:
+        """Sum reports up with ``merge(held, new)`` where ``reason(report)`` is the same."""
         self._merge = merge
-        self._shown_ns: dict[Reason, int] = {}
-        self._held: dict[Reason, Report] = {}
+        self._reason = reason
+        self._shown_ns: dict[Hashable, int] = {}
+        self._held: dict[Hashable, Report] = {}
 
     def offer(self, report: Report, now_ns: int) -> Report | None:
         """Take a report in; return one that is to be shown now, or None if it is held back."""
-        reason = report.reason
+        reason = self._known(self._reason(report), now_ns)
         held = self._held.pop(reason, None)
         total = report if held is None else self._merge(held, report)
         if self._is_due(reason, now_ns):
@@ -52,6 +52,18 @@ class Throttle(Generic[Report]):
         held, self._held = self._held, {}
         return list(held.values())
 
-    def _is_due(self, reason: Reason, now_ns: int) -> bool:
+    def _known(self, reason: Hashable, now_ns: int) -> Hashable:
+        """Return `reason` as it is counted, once those of earlier seconds are forgotten if there are many."""
+        if reason not in self._shown_ns and len(self._shown_ns) >= MOST:
+            self._shown_ns = {
+                each: shown_ns
+                for each, shown_ns in self._shown_ns.items()
+                if each in self._held or not self._is_due(each, now_ns)
+            }
+            if len(self._shown_ns) >= MOST:
+                return _THE_REST
+        return reason
+
+    def _is_due(self, reason: Hashable, now_ns: int) -> bool:
         shown_ns = self._shown_ns.get(reason)
         return shown_ns is None or now_ns - shown_ns >= INTERVAL_NS

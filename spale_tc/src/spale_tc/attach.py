@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spale_bpf import libbpf
 from spale_bpf.dataplane import BpfDataplane, open_object
 from spale_bpf.programs import has_tcx
 from spale_bpf.removal import from_chain, from_filters, remove_ours
@@ -15,7 +16,6 @@ from spale_tc.twins import Twins
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from spale_bpf import libbpf
     from spale_bpf.interface import Interface
     from spale_bpf.takeover import Takeover
     from spale_bpf.watch import Finding
@@ -46,9 +46,15 @@ class TcHook:
 
     def attach(self, interface: Interface, takeover: Takeover) -> Attachment:
         """Hang the right program there, before all others where that can be had. Raise DataplaneError."""
-        fd = self._program(interface).first_fd
+        program = self._program(interface)
+        fd = program.first_fd
         if self._use_tcx(interface):
-            replaced = tcx.attach(fd, interface, takeover)
+            if program.ids.isdisjoint(libbpf.prog_query(interface.index)):
+                replaced = tcx.attach(fd, interface, takeover)
+            else:
+                # It has come along with an interface that was in another namespace meanwhile.
+                replaced = True
+                tcx.put_first(program, interface)
             return Attachment(interface.name, interface.index, AttachMode.TCX, replaced)
         replaced = clsact.attach(fd, interface, takeover)
         if clsact.look(interface, self.program_ids) is not None:

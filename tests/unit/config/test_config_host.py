@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
+from spale_core.config.host import absent_interfaces
 from spale_core.config.warnings import find_warnings
 
 NOW = 1_800_000_000_000
@@ -20,6 +21,15 @@ def test_an_unknown_interface(lab):
     """The ones that are there are named."""
     (found,) = lab.mistakes("IFACE=lo,nope0")
     assert found.startswith("LAB/spale.conf:1: IFACE: 'nope0' is no interface of this host; there are 'lo'")
+
+
+def test_an_interface_that_is_waited_for(lab):
+    """With WAIT_INTERFACE it may come later; what can be no name of an interface is a mistake as ever."""
+    settings = lab.load("IFACE=lo,nope0", "WAIT_INTERFACE=1")
+    assert (settings.interfaces, settings.wait_interface) == (("lo", "nope0"), True)
+    assert absent_interfaces(settings.interfaces) == ["nope0"]
+    (found,) = lab.mistakes("IFACE=lo,no/pe0", "WAIT_INTERFACE=1")
+    assert "cannot be an interface" in found
 
 
 def test_several_interfaces_from_one_line(lab):

@@ -9,10 +9,6 @@ from spale_core.errors import ConfigError, NotYetError
 
 NOT_YET = {
     "LOADER=bcc": "bcc",
-    "AUTH=hpke,hpke-v1": "hpke-v1",
-    "ADMIN_AUTH=hpke-v1": "hpke-v1",
-    "WAIT_INTERFACE=1": "1",
-    "LOG_USE_SYSLOG=1": "1",
 }
 
 
@@ -33,8 +29,6 @@ def test_not_yet(lab, line):
     "line",
     [
         "LOADER=libbpf",
-        "WAIT_INTERFACE=0",
-        "LOG_USE_SYSLOG=0",
         "STORE=memory",
         "STORE=sqlite",
         "MODE=xdp",

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
 
 from spale_core.config import loader
 from spale_core.config.ports import parse_services
+from spale_core.model import Datagram, Source
+from spale_core.schemes import find_scheme
 
 ORIGINAL = Path(__file__).parents[2] / "fixtures" / "original"
-PLUGINS = ("hpke", "memory", "sqlite", "tc", "xdp")
+PLUGINS = ("hpke", "hpke-v1", "memory", "sqlite", "tc", "xdp")
 
 
 @pytest.fixture
@@ -53,3 +55,18 @@ def test_the_originals_file_works_unchanged(place):
     (admin,) = settings.clients
     assert (admin.name, admin.idle_s, admin.grace_s) == ("admin", 120, 60)
     assert admin.services == parse_services("22,8443")
+
+
+def test_the_originals_clients_knock_on(place):
+    """Two more lines, and a knock made with the key file that its instructions make is this client's."""
+    with (place / "spale.conf").open("a") as file:
+        file.write("AUTH=hpke,hpke-v1\nADMIN_AUTH=hpke-v1\n")
+    settings = loader.load({}, {}, place / "spale.conf", available=PLUGINS)
+    assert settings.v1_clients == (0,)
+    scheme = find_scheme(settings.clients[0].auth)
+    keys = [path.read_bytes() for path in settings.server_keys]
+    authenticator = scheme.make_authenticator(keys, [settings.clients[0].public_key])
+    payload = scheme.make_requester((place / "admin.key").read_bytes()).seal(unix_ms=1_700_000_000_000)
+    came = Datagram(payload, Source(ip_address("192.0.2.7")), 40000, 1)
+    claim = authenticator.authenticate(came, frozenset())
+    assert (claim.client, claim.unix_ms) == (0, 1_700_000_010_000)

@@ -76,11 +76,21 @@ def test_a_parent_that_others_may_write_is_refused(tmp_path):
 
 def test_a_sticky_parent_is_no_mistake(tmp_path):
     """As in /tmp: others may add, but not rename or replace what is ours."""
-    sticky = tmp_path / "sticky"
-    sticky.mkdir()
-    sticky.chmod(0o1777)
-    (sticky / "file").write_text("x")
-    assert read_trusted(sticky / "file") == b"x"
+    own = tmp_path / "sticky" / "own"
+    own.mkdir(parents=True)
+    own.parent.chmod(0o1777)
+    (own / "file").write_text("x")
+    assert read_trusted(own / "file") == b"x"
+
+
+def test_a_file_right_in_a_sticky_folder_is_refused(tmp_path):
+    """Others could have put it there: by a hard link to what root wrote elsewhere, or by a rename."""
+    tmp_path.chmod(0o1777)
+    (tmp_path / "file").write_text("x")
+    assert refusal(tmp_path / "file") == (
+        f"{tmp_path}/file is in a folder where others may put files (mode 1777);"
+        " move it to one that is yours alone"
+    )
 
 
 @needs_root

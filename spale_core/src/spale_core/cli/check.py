@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from spale_core.cli.options import add_configuration_options, load_settings
 from spale_core.config.addresses import EXPIRY
+from spale_core.config.host import absent_interfaces
 from spale_core.config.ports import format_services
 from spale_core.config.values import NEVER
 from spale_core.errors import ConfigError
@@ -66,6 +67,7 @@ def report(settings: Settings) -> dict[str, Any]:
         "valid": True,
         "configuration": None if settings.config_path is None else str(settings.config_path),
         "interfaces": list(settings.interfaces),
+        "waiting": absent_interfaces(settings.interfaces),
         "dataplane": settings.dataplane,
         "auth": list(settings.auth),
         "store": settings.store,
@@ -117,6 +119,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     listen, sizes, rate = found["listen"], found["sizes"], found["rate"]
     yield _line("configuration", f"valid ({found['configuration'] or 'no file'})")
     yield _line("interfaces", ", ".join(found["interfaces"]))
+    if found["waiting"]:
+        yield _line("waited for", f"{', '.join(found['waiting'])}: there is no such interface yet")
     yield _line(
         "dataplane", found["dataplane"] + (" (log only: nothing is dropped)" if found["log_only"] else "")
     )

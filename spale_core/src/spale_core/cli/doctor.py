@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from spale_core import config, plugins
 from spale_core.cli.options import DEFAULT_CONFIG, add_config_option
+from spale_core.config.host import absent_interfaces
 from spale_core.doctor.checkup import Question, Report, check_up
 from spale_core.doctor.host import this_host
 from spale_core.errors import ConfigError
@@ -20,8 +21,9 @@ from spale_core.model import FindingState
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from spale_core.config.settings import Settings
     from spale_core.doctor.checkup import Entry
 
 _LOOPBACK = "lo"
@@ -69,9 +71,17 @@ def _question(arguments: argparse.Namespace) -> Question:
         settings = config.load({}, os.environ, path)
     except ConfigError as error:
         problem = _problem(path or Path(DEFAULT_CONFIG), str(error).count("\n") + 1)
-    named = arguments.interface or (settings.interfaces if settings else ())
+    named = arguments.interface or _configured(settings)
     names = named or [name for _, name in socket.if_nameindex() if name != _LOOPBACK]
     return Question(tuple(names), bool(named), settings, problem)
+
+
+def _configured(settings: Settings | None) -> Sequence[str]:
+    """Return the configured interfaces, without those that are waited for."""
+    if settings is None:
+        return ()
+    absent = absent_interfaces(settings.interfaces)
+    return [name for name in settings.interfaces if name not in absent]
 
 
 def _problem(path: Path, mistakes: int) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spale_core import config
+from spale_core.config.example import later
 from spale_core.config.keys import DEFINITIONS
 from spale_core.errors import ConfigError
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import argparse
 
     from spale_core.config.definitions import Definition
+    from spale_core.config.server_keys import Look
     from spale_core.config.settings import Settings
 
 DEFAULT_CONFIG = "/etc/spale/spale.conf"
@@ -37,7 +39,7 @@ def add_configuration_options(parser: argparse.ArgumentParser) -> None:
 
 def _add(parser: argparse.ArgumentParser, definition: Definition) -> None:
     key = "" if definition.option_only else f" [{definition.key}]"
-    help_text = f"{definition.help}{_default(definition)}{key}".replace("%", "%%")
+    help_text = f"{definition.help}{_default(definition)}{later(definition.later)}{key}".replace("%", "%%")
     if definition.metavar:
         action = "append" if definition.repeatable else "store"
         parser.add_argument(
@@ -73,16 +75,16 @@ def given_options(arguments: argparse.Namespace) -> dict[str, str]:
     return given
 
 
-def read_settings(arguments: argparse.Namespace) -> Settings:
+def read_settings(arguments: argparse.Namespace, look: Look | None = None) -> Settings:
     """Return what options, environment and file say together; raise ConfigError, a line for each mistake."""
     path = None if arguments.config is None else Path(arguments.config)
-    return config.load(given_options(arguments), os.environ, path)
+    return config.load(given_options(arguments), os.environ, path, look)
 
 
-def load_settings(arguments: argparse.Namespace) -> Settings:
+def load_settings(arguments: argparse.Namespace, look: Look | None = None) -> Settings:
     """Return the same; raise ConfigError that says how many mistakes there are, too."""
     try:
-        return read_settings(arguments)
+        return read_settings(arguments, look)
     except ConfigError as error:
         mistakes = str(error).count("\n") + 1
         noun = "mistake" if mistakes == 1 else "mistakes"

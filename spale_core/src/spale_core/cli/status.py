@@ -7,6 +7,7 @@ import time
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
+from spale_core import seccomp
 from spale_core.cli.asking import add_socket_options, ask, show
 from spale_core.cli.tables import ago, ahead, counted, paragraph, span, word
 
@@ -65,13 +66,17 @@ def _lines(status: Status, now_unix_ms: int) -> Iterator[tuple[str, str]]:
     if status["trial_left_s"] is not None:
         left = ahead(status["trial_left_s"])
         yield "trial", f"opens again and ends {left}, unless `spale confirm` comes"
+    if status["listener_filter"] is False:
+        yield "warning", seccomp.WARNING
     for warning in status["warnings"]:
         yield "warning", warning
 
 
 def _interface(found: Guarded) -> str:
     words = [word(found["interface"])]
-    if not found["attached"]:
+    if found["waiting"]:
+        words.append("waited for: there is no such interface")
+    elif not found["attached"]:
         words.append("NOT GUARDED")
     elif found["mode"] is not None:
         words.append(f"guarded by {word(found['mode'])}")

@@ -22,7 +22,7 @@ REASONS: Final = {
     Reason.VLAN_DEPTH: "has more than two VLAN tags beyond the hardware's own",
     Reason.MAPPED: "is IPv6 from or to an IPv4-mapped address",
     Reason.UNTRACKED: "is a SYN that passes by its grant, and whose session is not tracked",
-    Reason.SPA_LENGTH: "is to the SPA port and has not exactly 128 bytes, by both its headers",
+    Reason.SPA_LENGTH: "is to the SPA port and has not 128 bytes (version 1: 97) by both its headers",
     Reason.SPA_FRAGMENT: "is to the SPA port and a fragment, even one that is whole",
     Reason.SPA_OPTIONS: "is to the SPA port and has IP options or extension headers",
     Reason.UNKNOWN_TAG: "has a tag that no client makes now",

@@ -6,13 +6,13 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from spale_core.config.clients import prefix_of
 from spale_core.config.draft import Given, read_value
 from spale_core.config.keys import CLIENT_DEFINITIONS, by_key
 from spale_core.config.mistakes import quoted
+from spale_core.config.naming import prefix_of
 from spale_core.config.ports import format_services
 from spale_core.config.reader import FILE
-from spale_core.config.settings import MAX_SERVICES, ClientSettings
+from spale_core.config.settings import MAX_SERVICES, V1_SCHEME, ClientSettings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -133,6 +133,7 @@ def client_settings(draft: Draft, keys: ClientKeys, found: Iterable[Found]) -> t
         if not is_good or keys.has_own(client.name):
             _judge_services(draft, keys, client)
             _judge_scheme(draft, keys, client)
+            _judge_binding(draft, keys, client)
     return clients
 
 
@@ -180,4 +181,16 @@ def _judge_scheme(draft: Draft, keys: ClientKeys, client: ClientSettings) -> Non
     words = f"client {client.name} uses {quoted(client.auth)}, which AUTH does not list"
     draft.mistakes.add(
         label or draft.label("AUTH"), f"{words}; add it to AUTH, or set {own} to one of {', '.join(schemes)}"
+    )
+
+
+def _judge_binding(draft: Draft, keys: ClientKeys, client: ClientSettings) -> None:
+    """Record that a client whose datagrams cannot name their source could never get in."""
+    label = keys.label(client.name, "AUTH")
+    if label is None or not client.is_v1 or not draft.value("REQUIRE_SOURCE_BINDING"):
+        return
+    draft.mistakes.add(
+        label,
+        f"client {client.name} uses {V1_SCHEME}, which cannot name its source, so REQUIRE_SOURCE_BINDING=1 "
+        "would refuse all its knocks; drop one of the two",
     )

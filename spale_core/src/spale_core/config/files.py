@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 16 * 2**20
 """The largest file that is read; 10,000 clients with all their keys fit."""
 
+_FOR_READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 _PIECE = 2**16
 _MAX_LINKS = 40
 _WRITABLE = stat.S_IWGRP | stat.S_IWOTH
@@ -34,14 +35,18 @@ def read_trusted(path: str | os.PathLike[str], *, secret: bool = False) -> bytes
 
     With `secret` nobody else may read it either. Raises BadValueError.
     """
-    with _opened(os.fspath(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY) as descriptor:
-        return _read(descriptor, os.fspath(path), secret=secret)
+    text = os.fspath(path)
+    with _holder(text) as (folder, name), _entry(folder, name or ".", text, _FOR_READING) as descriptor:
+        content = _read(descriptor, text, secret=secret)
+        _judge_own_folder(os.fstat(folder), text)
+    return content
 
 
 @contextmanager
 def trusted_folder(path: str | os.PathLike[str]) -> Iterator[int]:
     """Open a folder that nobody but root and ourselves may write, nor a parent. Raises BadValueError."""
-    with _opened(os.fspath(path), os.O_RDONLY | os.O_DIRECTORY) as descriptor:
+    text, flags = os.fspath(path), os.O_RDONLY | os.O_DIRECTORY
+    with _holder(text) as (parent, name), _entry(parent, name or ".", text, flags) as descriptor:
         status = os.fstat(descriptor)
         _judge_owner(status, path)
         _judge_mode(status, path, _WRITABLE, "written", "go-w")
@@ -51,7 +56,7 @@ def trusted_folder(path: str | os.PathLike[str]) -> Iterator[int]:
 def read_in_folder(folder: int, folder_path: str | os.PathLike[str], name: str) -> bytes:
     """Return the content of the file `name` in a folder from `trusted_folder`; the same rules and error."""
     path = os.path.join(folder_path, name)  # noqa: PTH118 - called ten thousand times; pathlib is slow
-    with _entry(folder, name, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY) as descriptor:
+    with _entry(folder, name, path, _FOR_READING) as descriptor:
         return _read(descriptor, path, secret=False)
 
 
@@ -107,12 +112,6 @@ def _judge_mode(
         raise BadValueError(
             f"{shown(path)} may be {verb} by others (mode {mode:04o}); chmod {right} {shown(path)}"
         )
-
-
-@contextmanager
-def _opened(path: str, flags: int) -> Iterator[int]:
-    with _holder(path) as (folder, name), _entry(folder, name or ".", path, flags) as descriptor:
-        yield descriptor
 
 
 @contextmanager
@@ -225,3 +224,16 @@ def _judge_parent(status: os.stat_result, path: str) -> None:
     _judge_owner(status, path)
     if not status.st_mode & stat.S_ISVTX:
         _judge_mode(status, path, _WRITABLE, "written", "go-w")
+
+
+def _judge_own_folder(status: os.stat_result, path: str) -> None:
+    """Judge the folder that a file is in: even in /tmp others could put one there that root once wrote.
+
+    They need not write it for that: a link to it suffices, or that it lies in a folder of theirs.
+    """
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & _WRITABLE:
+        raise BadValueError(
+            f"{shown(path)} is in a folder where others may put files (mode {mode:04o}); move it to one that"
+            " is yours alone"
+        )

@@ -9,16 +9,16 @@ import pwd
 import socket
 from typing import TYPE_CHECKING
 
-from spale_core.config.files import read_trusted, refuse_untrusted
+from spale_core.config.files import refuse_untrusted
 from spale_core.config.mistakes import BadValueError, quoted, shown
-from spale_core.config.pem import server_public_key
 from spale_core.config.settings import own_path
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from spale_core.config.draft import Draft
+    from spale_core.config.server_keys import Look
 
 DEFAULT_USER = "spale"
 _MAX_SOCKET_PATH = 107
@@ -26,12 +26,17 @@ _NO_DATAPLANES = ("hpke", "hpke-v1", "memory", "sqlite")
 
 
 def judge_interfaces(draft: Draft) -> None:
-    """Record the interfaces that this host (network namespace) does not have, and those named twice."""
+    """Record the interfaces that this host (network namespace) does not have, and those named twice.
+
+    With WAIT_INTERFACE those may come later.
+    """
     names: dict[int, str] = {}
     for name in draft.value("IFACE") or ():
         try:
             index = socket.if_nametoindex(name)
         except OSError:
+            if draft.value("WAIT_INTERFACE"):
+                continue
             there = ", ".join(quoted(each) for _, each in socket.if_nameindex())
             draft.add("IFACE", f"{quoted(name)} is no interface of this host; there are {there}")
             continue
@@ -40,19 +45,25 @@ def judge_interfaces(draft: Draft) -> None:
             draft.add("IFACE", f"{quoted(other)} and {quoted(name)} are one interface; name it once")
 
 
-def judge_server_keys(draft: Draft) -> set[bytes]:
-    """Return the public halves of the server's keys; record those that cannot be used."""
+def absent_interfaces(names: Iterable[str]) -> list[str]:
+    """Return those of `names` that no interface of this host (network namespace) has."""
+    absent = []
+    for name in names:
+        try:
+            socket.if_nametoindex(name)
+        except OSError:
+            absent.append(name)
+    return absent
+
+
+def judge_server_keys(draft: Draft, look: Look) -> set[bytes]:
+    """Return the public halves of the server's keys, by ``look(path)``; record those that cannot be used."""
     found: set[bytes] = set()
     for path in draft.value("SERVER_KEY") or ():
         try:
-            pem = read_trusted(path, secret=True)
+            public = look(path)
         except BadValueError as error:
             draft.add("SERVER_KEY", str(error))
-            continue
-        try:
-            public = server_public_key(pem)
-        except BadValueError as error:
-            draft.add("SERVER_KEY", f"{shown(path)} {error}")
             continue
         if public in found:
             draft.add("SERVER_KEY", f"{shown(path)} holds a key that is there already; name each key once")

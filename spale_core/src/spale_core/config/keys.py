@@ -86,9 +86,9 @@ DEFINITIONS: tuple[Definition, ...] = (
                field="rate", options=("--rate",), metavar="N"),
     Definition("SPA_RL_BURST", number(0, 10**6), "knocks of one source that may come at once", "3",
                field="burst", options=("--burst",), metavar="N"),
-    Definition("AUTH", PLUGINS, "schemes of authentication, separated by commas", "hpke",
-               field="auth", options=("--auth",), metavar="LIST",
-               not_yet=lambda value: "hpke-v1" in value, later="hpke-v1"),
+    Definition("AUTH", PLUGINS, "schemes of authentication, separated by commas; hpke-v1 is the original C "
+               "program's, weaker, for the clients whose NAME_AUTH says so", "hpke",
+               field="auth", options=("--auth",), metavar="LIST"),
     Definition("STORE", PLUGIN, "what remembers grants and used knocks: sqlite (in STATE_DIR), memory "
                "(until the daemon ends), or a plugin's name", "sqlite",
                field="store", restart=True, options=("--store",), metavar="NAME"),
@@ -115,8 +115,9 @@ DEFINITIONS: tuple[Definition, ...] = (
                not_yet=lambda value: value == "bcc", later="bcc"),
     Definition("XDP_MODE", _XDP_MODE, "how XDP is attached", "auto",
                field="xdp_mode", restart=True, options=("--xdp-mode",), metavar="auto|native|generic"),
-    Definition("WAIT_INTERFACE", FLAG, "1: wait for an interface that is not there yet", "0",
-               options=("--wait-interface",), not_yet=bool, later="1"),
+    Definition("WAIT_INTERFACE", FLAG, "1: an interface may be absent at the start, and is guarded as soon as"
+               " it is there", "0",
+               field="wait_interface", options=("--wait-interface",)),
     Definition("STATE_DIR", PATH, "folder of what must survive a restart", "/var/lib/spale",
                field="state_dir", restart=True, options=("--state-dir",), metavar="PATH"),
     Definition("SOCKET", PATH, "management socket", "/run/spale/spale.sock",
@@ -126,7 +127,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition("LOG_LEVEL", _LEVEL, "debug, info, warning or error", "info",
                field="log_level", options=("--log-level",), metavar="L"),
     Definition("LOG_USE_SYSLOG", FLAG, "1: log to syslog instead of stderr", "0",
-               field="log_syslog", restart=True, options=("--syslog",), not_yet=bool, later="1"),
+               field="log_syslog", restart=True, options=("--syslog",)),
     Definition("ADOPT", FLAG, "1: TCP connections that stand at the first attach become sessions", "1",
                field="adopt", options=("--adopt",), off="--no-adopt"),
     Definition("TRIAL", number(1, MAX_WINDOW_S), "open again after SEC seconds unless `spale confirm` comes",
@@ -152,8 +153,7 @@ CLIENT_DEFINITIONS: tuple[ClientDefinition, ...] = (
     ClientDefinition("SOURCES", SOURCES, "prefixes that this client may knock from; by default any",
                      "sources", "198.51.100.0/24,2001:db8:7::/48", default=()),
     ClientDefinition("AUTH", PLUGIN, "this client's scheme, one of AUTH; by default hpke",
-                     "auth", "hpke", default="hpke",
-                     not_yet=lambda value: value == "hpke-v1", later="hpke-v1"),
+                     "auth", "hpke", default="hpke"),
     ClientDefinition("EXPIRES", EXPIRY, "when this client's key ends, ISO 8601; a bare date ends 23:59:59 "
                      "UTC, and a time without a zone is UTC", "expires_unix_ms", "2027-12-31"),
 )

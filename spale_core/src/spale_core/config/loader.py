@@ -13,7 +13,7 @@ from attrs import evolve
 
 from spale_core import plugins
 from spale_core.collector import resting
-from spale_core.config import host
+from spale_core.config import host, server_keys
 from spale_core.config.client_keys import ClientKeys, client_settings
 from spale_core.config.clients import find_clients
 from spale_core.config.draft import Draft
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from spale_core.config.reader import Entry
+    from spale_core.config.server_keys import Look
     from spale_core.config.settings import ClientSettings
 
 DEFAULT_PATH = Path("/etc/spale/spale.conf")
@@ -40,12 +41,13 @@ def load(
     path: Path | None = None,
     *,
     available: Collection[str] | None = None,
+    look: Look = server_keys.look,
 ) -> Settings:
     """Return the configuration that holds: an option wins over the environment, that over the file.
 
     `options` has what the command line gave, as text by key (IFACE, ...). `path` None means DEFAULT_PATH,
-    which need not exist. `available` names the installed plugins (None: look). Raises ConfigError with every
-    mistake.
+    which need not exist. `available` names the installed plugins (None: look), and ``look(path)`` returns the
+    public half of a server's key. Raises ConfigError with every mistake.
     """
     mistakes = Mistakes()
     file = (path or DEFAULT_PATH).absolute()
@@ -63,7 +65,7 @@ def load(
     draft.require()
     judge_relations(draft)
     with resting():
-        clients = _judge_host(draft, rest)
+        clients = _judge_host(draft, rest, look)
     dataplane = host.judge_plugins(
         draft, [each.name for each in plugins.installed()] if available is None else available
     )
@@ -81,12 +83,12 @@ def _read_file(path: Path, mistakes: Mistakes, *, optional: bool) -> bytes | Non
         return None
 
 
-def _judge_host(draft: Draft, rest: list[Entry]) -> tuple[ClientSettings, ...]:
+def _judge_host(draft: Draft, rest: list[Entry], look: Look) -> tuple[ClientSettings, ...]:
     host.judge_interfaces(draft)
     host.judge_folders(draft)
     host.judge_socket(draft)
     host.judge_user(draft)
-    found = find_clients(draft, host.judge_server_keys(draft))
+    found = find_clients(draft, host.judge_server_keys(draft, look))
     keys = ClientKeys(draft, found)
     keys.take(rest)
     if found is not None and not found and draft.value("ALWAYS_ALLOW") == ():

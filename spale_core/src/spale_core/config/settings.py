@@ -19,6 +19,12 @@ MAX_SERVICES = 256
 MAX_PREFIXES = 65536
 """The most prefixes that the kernel is asked to let in without a knock."""
 
+V1_SCHEME = "hpke-v1"
+"""The scheme of the original C program's clients (docs/wire-format.md): no mac, and no source binding."""
+
+V1_STEP_S = 30
+"""How exactly its datagrams say their time: in which period of so many seconds it lies."""
+
 _ANY4 = IPv4Address("0.0.0.0")  # noqa: S104 - a knock may come in anywhere
 _ANY6 = IPv6Address("::")
 _CLIENTS_DIR = Path("/etc/spale/clients")
@@ -50,6 +56,11 @@ class ClientSettings:
     sources: tuple[Network, ...] = ()
     auth: str = "hpke"
     expires_unix_ms: int | None = None
+
+    @property
+    def is_v1(self) -> bool:
+        """Tell whether it knocks with version 1 of the datagram."""
+        return self.auth == V1_SCHEME
 
 
 @frozen
@@ -85,6 +96,7 @@ class Settings:
     on_exit: OnExit = OnExit.KEEP
     loader: str = "libbpf"
     xdp_mode: str = "auto"
+    wait_interface: bool = False
     state_dir: Path = _STATE_DIR
     pin_maps: bool = False
     pin_dir: Path = _PIN_DIR
@@ -101,6 +113,11 @@ class Settings:
     name: str | None = None
     config_path: Path | None = field(default=None, eq=False)
     warnings: tuple[str, ...] = field(default=(), eq=False)
+
+    @property
+    def v1_clients(self) -> tuple[int, ...]:
+        """Return the places of the clients that knock with version 1 of the datagram."""
+        return tuple(place for place, client in enumerate(self.clients) if client.is_v1)
 
     def own(self, path: Path) -> Path:
         """Return this daemon's own among the paths of several: ``path``, with a name ``path-NAME``."""

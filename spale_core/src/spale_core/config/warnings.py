@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from spale_core.config.host import DEFAULT_USER
 from spale_core.config.localports import PROC, find_clash
+from spale_core.config.settings import V1_SCHEME
 from spale_core.config.values import NEVER
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def find_warnings(
         *_everybody(settings),
         *_expired(settings, unix_ms),
         *_shared_user(settings),
+        *_unused_scheme(settings),
     )
 
 
@@ -88,3 +90,8 @@ def _shared_user(settings: Settings) -> Iterator[str]:
             f"DROP_PRIVS: there is no user {DEFAULT_USER}, so the listener runs as nobody, a uid that others"
             f" may share; useradd --system --no-create-home {DEFAULT_USER}"
         )
+
+
+def _unused_scheme(settings: Settings) -> Iterator[str]:
+    if V1_SCHEME in settings.auth and not settings.v1_clients:
+        yield f"AUTH: {V1_SCHEME} is listed, but no client has NAME_AUTH={V1_SCHEME}; leave it out"

@@ -89,7 +89,7 @@ def resolved(scoped: Scoped, interfaces: Mapping[int, str], name_of: str = "sour
     plain = Source.arrived(source.address, index or 0)
     is_scoped = Source.arrived(source.address, 1).ifindex
     if name is None and is_scoped:
-        right = f"{source}%{next(iter(interfaces.values()))}"
+        right = f"{source}%{next(iter(interfaces.values()), 'eth0')}"
         raise BadValueError(f"{name_of}: {source} is on a link; write for example {right}")
     if name is not None and (index is None or not is_scoped):
         raise BadValueError(f"{name_of}: %{quoted(name)} is no protected interface of a link-local address")

@@ -35,11 +35,15 @@ class Hello(TypedDict):
 
 
 class Guarded(TypedDict):
-    """A protected interface; `losses` counts how often somebody else took our program off it."""
+    """A protected interface; `losses` counts how often somebody else took our program off it.
+
+    `waiting`: it is not there, and is guarded as soon as it is.
+    """
 
     interface: str
     mode: str | None
     attached: bool
+    waiting: bool
     losses: int
 
 
@@ -56,6 +60,7 @@ class Status(TypedDict):
     version: str
     pid: int
     listener_pid: int
+    listener_filter: bool | None
     name: str | None
     dataplane: str
     interfaces: list[Guarded]

@@ -10,12 +10,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _T = TypeVar("_T")
-_PAUSE_S = 0.002
+_FIRST_PAUSE_S = 0.002
+_LAST_PAUSE_S = 0.01
+_LATE = 0.05
+"""How much longer than needed a wait may take, as a share of it: who waits long need not look often."""
 
 
 def until(check: Callable[[], _T], timeout_s: float) -> _T:
     """Call `check` again and again until it is true or the time is over; return what it returned last."""
-    deadline = time.monotonic() + timeout_s
-    while not (result := check()) and time.monotonic() < deadline:
-        time.sleep(_PAUSE_S)
+    began = time.monotonic()
+    while not (result := check()) and (waited_s := time.monotonic() - began) < timeout_s:
+        time.sleep(min(max(_FIRST_PAUSE_S, _LATE * waited_s), _LAST_PAUSE_S))
     return result

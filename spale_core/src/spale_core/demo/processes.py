@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import signal
@@ -39,7 +40,7 @@ def python(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
-def run_tool(namespace: Namespace, module: str, *arguments: str, timeout_s: float = 10) -> str:
+def run_tool(namespace: Namespace, module: str, *arguments: str, timeout_s: float = 30) -> str:
     """Run a command of ours to its end inside `namespace` and return what it printed.
 
     Raises ProcessFailedError with its words and its exit code if it fails or takes longer than `timeout_s`.
@@ -72,7 +73,7 @@ class Background:
         """Return the exit code, negative for a signal; None while it runs."""
         return self._process.poll()
 
-    def stop(self, number: int = signal.SIGTERM, timeout_s: float = 5) -> int:
+    def stop(self, number: int = signal.SIGTERM, timeout_s: float = 15) -> int:
         """Send a signal, wait for the end and return the exit code; kill what does not end in time."""
         if self._process.poll() is None:
             self._process.send_signal(number)
@@ -92,10 +93,10 @@ class Daemon(Background):
         super().__init__(namespace, python("spale_core.cli.main", "run", *options), log, outlive=outlive)
 
     def events(self, name: str, **fields: str) -> list[dict[str, str]]:
-        """Return the fields of each event `name` in the log so far that has all `fields`."""
+        """Return the fields, without the time, of each event `name` so far that has all `fields`."""
         lines = self.log.read_text(errors="replace").splitlines(keepends=True)
-        words = [shlex.split(line) for line in lines if line.startswith(f"{name} ") and line.endswith("\n")]
-        events = [dict(word.split("=", 1) for word in event[1:] if "=" in word) for event in words]
+        named = [line for line in lines if line.startswith(f"{name} ") and line.endswith("\n")]
+        events = [dict(_pairs(line)) for line in named]
         return [event for event in events if fields.items() <= event.items()]
 
     def wait_for(self, name: str, *, timeout_s: float = 5, **fields: str) -> dict[str, str]:
@@ -112,6 +113,13 @@ class Daemon(Background):
             wanted = " ".join([name, *(f"{key}={value}" for key, value in fields.items())])
             raise ProcessFailedError(f"the daemon did not say {wanted!r} within {timeout_s} s:\n{said}")
         raise ProcessFailedError(said or "the daemon ended without a word", max(self.exit_code, 1))
+
+
+@functools.cache
+def _pairs(line: str) -> list[tuple[str, str]]:
+    """Return what a line of the log says, but for its time; a log is read again and again."""
+    pairs = [word.partition("=") for word in shlex.split(line)[1:]]
+    return [(key, value) for key, equals, value in pairs if equals and key != "time"]
 
 
 def _environment() -> dict[str, str]:

@@ -112,7 +112,7 @@ class Story:
         self._running.append(
             Daemon(self.stage.server, log, *shown, *more, *state, *socket, *keys, outlive=self.outlive)
         )
-        ready = self.daemon.wait_for("ready", timeout_s=10)
+        ready = self.daemon.wait_for("ready", timeout_s=30)
         seen = f"ready ({ready['dataplane']}, {ready['mode']})"
         self.narrator.tell(f"spale run {' '.join(shown)} ...", seen)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
+from spale_core import seccomp
 from spale_core.config.localports import find_clash, local_range
 from spale_core.doctor.timex import ClockState, clock_state
 from spale_core.errors import UnavailableError
@@ -51,7 +52,7 @@ class Host:
 
     `proc` is where /proc is, `kernel` major and minor number, `capabilities` the effective ones as bits,
     `memlock` the hard limit in bytes (-1: none). ``list_sockets()`` raises UnavailableError if the kernel
-    does not tell of the host's connections.
+    does not tell of the host's connections, ``make_filter()`` NoFilterError if the listener must do without.
     """
 
     proc: Path
@@ -60,6 +61,7 @@ class Host:
     memlock: int
     clock: ClockState | None
     list_sockets: Callable[[], None] = field(default=_list_sockets)
+    make_filter: Callable[[], object] = field(default=seccomp.prepare)
 
     def may(self, capability: int) -> bool:
         """Return whether the capability is effective."""
@@ -94,6 +96,7 @@ def examine_host(host: Host, settings: Settings | None) -> Iterator[Finding]:
     yield _bpffs(host, _USUAL_PINS if settings is None else settings.own(settings.pin_dir))
     yield _clock(host)
     yield _sockets(host)
+    yield _call_filter(host)
     yield _ports(host, settings)
 
 
@@ -163,6 +166,18 @@ def _sockets(host: Host) -> Finding:
         words = f"{error}; connections are not adopted, and sessions end by silence alone"
         return Finding("tcp_diag", _WARNING, words, "modprobe tcp_diag")
     return Finding("tcp_diag", _OK, "the kernel tells of the host's TCP connections")
+
+
+def _call_filter(host: Host) -> Finding:
+    subject = "seccomp"
+    without = "the listener runs without a filter of its system calls"
+    if not host.text("sys/kernel/seccomp/actions_avail"):
+        return Finding(subject, _WARNING, f"{without}: this kernel has none (CONFIG_SECCOMP_FILTER)")
+    try:
+        host.make_filter()
+    except seccomp.NoFilterError as error:
+        return Finding(subject, _WARNING, f"{without}: {error}", error.remedy)
+    return Finding(subject, _OK, "the listener may make few system calls")
 
 
 def _ports(host: Host, settings: Settings | None) -> Finding:

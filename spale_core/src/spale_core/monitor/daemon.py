@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Final
 from spale_core import events
 from spale_core.clock import read
 from spale_core.control.server import Server
+from spale_core.errors import SpaleError
 from spale_core.ipc import IpcError
 from spale_core.monitor.ending import DETACHED, UNCONFIRMED, Ending, by_signal
 from spale_core.monitor.farewell import Farewells
+from spale_core.monitor.links import LinkNotices
 from spale_core.monitor.management import Management
 from spale_core.monitor.reload import Reloads
+from spale_core.monitor.servicemanager import sentence
 from spale_core.monitor.succession import Succession
 from spale_core.monitor.supervisor import first_failure
 from spale_core.monitor.timekeeper import Timekeeper
@@ -51,6 +54,7 @@ class Daemon:
         self._trial = Trial(first.settings.trial_s, ground.clock, ground.log)
         desk = Management(ground, lambda: self._current, self._reloads, self._trial)
         self._server = Server(ground.selector, desk)
+        self._links = LinkNotices(ground.selector)
         self._ending: Ending | None = None
         self._next_tick_s = self._next_sweep_s = time.monotonic()
         ground.selector.register(ground.signals.reader, selectors.EVENT_READ, ground.signals)
@@ -66,9 +70,10 @@ class Daemon:
                 self._await_listener()
             if self._ending is not None:
                 return
-            first.enforce(first.settings.interfaces, succession)
+            first.enforce(list(self._ground.interfaces.values()), succession)
             self._ground.attempt("succession", succession.finish)
             self._ground.attempt("expiry", first.expel)
+            self._ground.attempt("interfaces", first.end_elsewhere)
         self._ground.attempt("adoption", first.finish_adoption)
         self._trial.begin()
         self._announce()
@@ -79,13 +84,14 @@ class Daemon:
 
     def serve(self) -> int:
         """Serve until a signal says to stop, or nothing is left to guard; return the exit code."""
+        self._links.begin()
         try:
             while self._ending is None:
                 self._turn()
             self._ground.attempt("sweep", self._current.sweep)
             self._trial.give_up()
             if self._ending.opens:
-                self._detach()
+                self._current.guard.detach()
         except BaseException:
             self._leave("error")
             raise
@@ -107,6 +113,7 @@ class Daemon:
         self._farewells.close()
         self._current.close()
         self._timekeeper.close()
+        self._links.close()
 
     def _await_listener(self) -> None:
         """Take one step towards a listener that is ready; raise SpaleError if it fails."""
@@ -126,15 +133,16 @@ class Daemon:
     def _turn(self) -> None:
         """Wait for something to do, and do it."""
         wait_s = self._next_tick_s - time.monotonic()
-        restart_in_s = self._current.supervisor.restart_in_s()
-        if restart_in_s is not None:
-            wait_s = min(wait_s, restart_in_s)
+        for due_in_s in (self._current.supervisor.restart_in_s(), self._links.due_in_s()):
+            if due_in_s is not None:
+                wait_s = min(wait_s, due_in_s)
         ready = self._ground.selector.select(max(0.0, wait_s))
         self._timekeeper.turn(self._current)
         for key, _ in ready:
             self._take(key.data)
+        self._links.turn(self._look)
         if self._current.supervisor.restart_in_s() == 0:
-            self._current.supervisor.start(self._current.reconciler.seen())
+            self._current.start_listener()
         if self._ending is None:
             self._current = self._reloads.turn(self._current)
         # After the knocks, and one small step at a time.
@@ -146,6 +154,8 @@ class Daemon:
         """Take in what is there from whoever it is that is ready."""
         if ready is self._ground.signals:
             self._take_signals()
+        elif ready is self._links:
+            self._links.noticed()
         elif ready is self._current.supervisor:
             self._hear()
         elif not self._server.notes(ready) and not self._farewells.hear(ready, self._current):
@@ -191,23 +201,42 @@ class Daemon:
         self._timekeeper.tick(current)
         if now_s >= self._next_sweep_s:
             self._next_sweep_s = now_s + _SWEEP_S
-            attempt("attachments", current.look_after_attachments)
-            if not current.attachments:
-                self._ending = self._ending or DETACHED
+            self._look()
             attempt("sweep", current.sweep)
             attempt("sessions", current.sweep_sessions)
         if self._trial.is_over:
             self._ending = self._ending or UNCONFIRMED
         self._log.tick()
+        self._report()
+
+    def _look(self) -> None:
+        """See to it that what is to be guarded is guarded."""
+        current = self._current
+        self._ground.attempt("attachments", current.look)
+        if current.guard.has_nothing_left:
+            self._ending = self._ending or DETACHED
+        if current.ignores_what_it_guards:
+            self._hear()
+        if current.ignores_what_it_guards:
+            self._bury("it was told to ignore an interface that is guarded by now")
+
+    def _report(self) -> None:
+        """Tell the service manager how it goes."""
+        last = self._reloads.last
+        failed = last is not None and isinstance(last[0], SpaleError)
+        self._ground.manager.describe(sentence(self._current, reload_failed=failed))
+        self._ground.manager.turn(self._current.supervisor.alive_s)
 
     def _announce(self) -> None:
         current, until_ms = self._current, self._current.reconciler.unbound_until_unix_ms
-        current.reporter.attached(current.attachments)
+        attachments = current.guard.attachments
+        current.reporter.attached(attachments)
         self._log.emit(
             events.Ready(
-                interface=current.settings.interfaces,
+                interface=tuple(attachment.interface for attachment in attachments),
+                waiting=current.guard.waiting,
                 dataplane=current.settings.dataplane,
-                mode=tuple(dict.fromkeys(attachment.mode.value for attachment in current.attachments)),
+                mode=tuple(dict.fromkeys(attachment.mode.value for attachment in attachments)),
                 listen_port=current.settings.listen_port,
                 services=tuple(sorted(current.settings.services)),
                 clients=len(current.settings.clients),
@@ -218,16 +247,13 @@ class Daemon:
                 trial_until=_iso(self._trial.until_unix_ms),
             )
         )
-
-    def _detach(self) -> None:
-        self._current.dataplane.detach()
-        for attachment in self._current.attachments:
-            self._log.emit(events.Detached(interface=attachment.interface))
-        self._current.attachments = ()
+        self._report()
+        self._ground.manager.ready()
 
     def _leave(self, cause: str) -> None:
         """Say how it ends, last: also how to open what stays shut."""
-        attached = bool(self._current.attachments)
+        attached = bool(self._current.guard.attachments)
+        self._ground.manager.stopping()
         self._log.flush()
         self._log.emit(
             events.Exit(cause=cause, attached=attached, open_with="spale detach" if attached else None)

@@ -6,6 +6,7 @@ A start makes one; a reload makes the next one beside it and lets that take its 
 
 from __future__ import annotations
 
+import socket
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
@@ -15,25 +16,24 @@ from spale_core.collector import resting
 from spale_core.errors import DataplaneError
 from spale_core.events import Warned
 from spale_core.interfaces import DataplaneSettings
-from spale_core.ipc import IpcError, TagBatch
+from spale_core.ipc import IpcError, Ready, TagBatch
 from spale_core.model import Claim, Granted, Refused
+from spale_core.monitor.guard import Guard
 from spale_core.monitor.keeper import SessionKeeper
 from spale_core.monitor.report import Reporter
 from spale_core.monitor.supervisor import Supervisor
-from spale_core.monitor.watch import AttachmentWatch
 from spale_core.reconcile import Reconciler
 from spale_core.spawn import Plan
 from spale_core.tagtable import MAX_EPOCHS, TagTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from collections.abc import Set as AbstractSet
 
     from spale_core.config.settings import Settings
     from spale_core.expulsion import Revoked
     from spale_core.interfaces import Dataplane
     from spale_core.log import Log
-    from spale_core.model import Attachment, Counter, Reason, Source
+    from spale_core.model import Counter, Reason, Source
     from spale_core.monitor.ground import Ground
     from spale_core.monitor.succession import Succession
     from spale_core.plugins import InstalledPlugin
@@ -49,17 +49,19 @@ class Generation:
         self.settings = settings
         self.supervisor = supervisor
         self.dataplane = dataplane
-        self.reconciler = Reconciler(settings, ground.store, dataplane, ground.started)
+        self.reconciler = Reconciler(settings, ground.store, dataplane, ground.started, ground.interfaces)
         self.allowlist = Allowlist(settings.always_allow, ground.store, dataplane)
+        self.guard = Guard(ground, settings.interfaces, dataplane)
         self.keeper = SessionKeeper(settings, dataplane, ground.log)
         self.reporter = Reporter(settings, ground.log)
-        self.attachments: Sequence[Attachment] = ()
         self.counters: Mapping[Reason, Counter] = {}
         self.last_knocks: dict[str, int] = {}
         self.session_count = 0
         self._clock = ground.clock
-        self._tags = TagTable(len(settings.clients), len(settings.server_keys), settings.max_skew_s)
-        self._watch = AttachmentWatch(dataplane, ground.log, ground.clock)
+        self._ground = ground
+        self._tags = TagTable(
+            len(settings.clients), len(settings.server_keys), settings.max_skew_s, settings.v1_clients
+        )
 
     def follow(self, before: Generation) -> None:
         """Know what is known under the configuration that this one is to replace."""
@@ -67,7 +69,7 @@ class Generation:
         self.keeper.follow(before.keeper)
         self.last_knocks = before.last_knocks
         self.session_count = before.session_count
-        self._watch.follow(before._watch)
+        self.guard.follow(before.guard)
 
     def fill(self) -> None:
         """Tell the kernel what does not change while this configuration is in force."""
@@ -83,7 +85,7 @@ class Generation:
         self.reporter.begin(self.dataplane.counters())
         succession.prepare()
         self.keeper.prepare(self._clock.monotonic_ns())
-        self.attachments = self.dataplane.attach(interfaces)
+        self.guard.attach(interfaces)
 
     def hear(self) -> list[Claim]:
         """Take in what the listener has said, and return its claims, for whoever is to judge them.
@@ -94,6 +96,8 @@ class Generation:
         for message in self.supervisor.receive():
             if isinstance(message, TagBatch):
                 self._tags.add(message)
+            elif isinstance(message, Ready):
+                self.reporter.listening(self.supervisor.pid)
             elif isinstance(message, Refused):
                 self._check(message.client)
                 self.reporter.refused(message)
@@ -122,6 +126,24 @@ class Generation:
         self.counters = self.dataplane.counters()
         self.reporter.counted(self.counters)
 
+    def look(self) -> None:
+        """Put back what was lost, and guard what has come; raise SpaleError."""
+        if self.guard.look():
+            self.end_elsewhere()
+
+    def end_elsewhere(self) -> None:
+        """End what was granted on links that are not guarded by now; raise SpaleError."""
+        self.reporter.revoked(self.reconciler.end_elsewhere(self._ground.interfaces, read(self._clock)))
+
+    def start_listener(self) -> None:
+        """Fork a listener that knows what is known by now."""
+        self.supervisor.start(self.reconciler.seen(), unguarded(self._ground, self.settings))
+
+    @property
+    def ignores_what_it_guards(self) -> bool:
+        """Tell whether the listener, by its birth, refuses what arrives on an interface that is guarded."""
+        return not self.supervisor.ignored.isdisjoint(self._ground.interfaces)
+
     def tags_are_stale(self) -> bool:
         """Tell whether it is time for `renew_tags`."""
         return self._tags.is_stale(read(self._clock))
@@ -144,11 +166,6 @@ class Generation:
             with suppress(DataplaneError):
                 self.renew_tags()
 
-    def look_after_attachments(self) -> None:
-        """Put back what was lost; raise DataplaneError."""
-        released = self._watch.look()
-        self.attachments = [each for each in self.attachments if each.interface not in released]
-
     def sweep(self) -> None:
         """Take over what packets did to grants; raise SpaleError."""
         self.reporter.ended(self.reconciler.sweep(read(self._clock)))
@@ -170,16 +187,6 @@ class Generation:
         self.reporter.revoked(revoked)
         return revoked
 
-    @property
-    def losses(self) -> Mapping[str, int]:
-        """Return how often each interface was lost."""
-        return self._watch.losses
-
-    @property
-    def missing(self) -> AbstractSet[str]:
-        """Return the interfaces on which we should be and are not."""
-        return self._watch.missing
-
     def age_grants(self, slept_ns: int) -> None:
         """Let grants be so much older: the machine was suspended; raise SpaleError."""
         self.reporter.ended(self.reconciler.slept(slept_ns, read(self._clock)))
@@ -190,7 +197,7 @@ class Generation:
 
     def finish_adoption(self) -> None:
         """Adopt what came while we attached; raise SpaleError."""
-        self.keeper.finish(self.attachments, self._clock.monotonic_ns())
+        self.keeper.finish(self.guard.attachments, self._clock.monotonic_ns())
 
     def close(self) -> None:
         """End the listener and give up descriptors; what is attached goes on enforcing."""
@@ -213,19 +220,28 @@ def make(
         settings=settings,
         identity=ground.identity,
         sockets=ground.sockets,
-        interfaces=frozenset(ground.log.interfaces),
         plugins=available,
     )
     supervisor = Supervisor(plan, ground.selector)
     with ExitStack() as undo:
         # The listener prepares itself on another core while the program is loaded.
         undo.callback(supervisor.end)
-        supervisor.start(seen)
+        supervisor.start(seen, unguarded(ground, settings))
         dataplane = ground.dataplane.make(_dataplane_settings(settings, ground.log))
         undo.callback(dataplane.close)
         generation = Generation(ground, settings, supervisor, dataplane)
         undo.pop_all()
     return generation
+
+
+def unguarded(ground: Ground, settings: Settings) -> frozenset[int]:
+    """Return the numbers of the interfaces that are there and that we neither guard nor may come to guard.
+
+    While one is waited for, any of the others may yet get its name (docs/adr/0112).
+    """
+    if not set(settings.interfaces) <= set(ground.interfaces.values()):
+        return frozenset()
+    return frozenset(index for index, _ in socket.if_nameindex()) - ground.interfaces.keys()
 
 
 def _dataplane_settings(settings: Settings, log: Log) -> DataplaneSettings:
@@ -236,6 +252,7 @@ def _dataplane_settings(settings: Settings, log: Log) -> DataplaneSettings:
         max_grants=settings.max_grants,
         max_sources=settings.max_sources,
         max_tags=max(1, MAX_EPOCHS * len(settings.clients) * len(settings.server_keys)),
+        max_v1_tags=MAX_EPOCHS * len(settings.v1_clients) * len(settings.server_keys),
         max_sessions=settings.max_sessions,
         session_s=settings.session_s,
         log_only=settings.log_only,

@@ -6,10 +6,11 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import field, frozen
 
 from spale_core import events
 from spale_core.errors import SpaleError, UnavailableError
+from spale_core.monitor.servicemanager import ServiceManager
 
 if TYPE_CHECKING:
     import selectors
@@ -19,13 +20,17 @@ if TYPE_CHECKING:
     from spale_core.interfaces import DataplaneKind, GrantStore
     from spale_core.log import Log
     from spale_core.model import Moment
+    from spale_core.monitor.locks import Locks
     from spale_core.monitor.signals import Signals
     from spale_core.privilege import Identity
 
 
 @frozen
 class Ground:
-    """What no reload changes; `started` is when the daemon began, after any earlier one had let go."""
+    """What no reload changes; `started` is when the daemon began, after any earlier one had let go.
+
+    `interfaces` is what is guarded now, names by number, for all to read; only a `Guard` writes it.
+    """
 
     clock: Clock
     log: Log
@@ -36,6 +41,13 @@ class Ground:
     identity: Identity
     sockets: tuple[socket.socket, ...]
     started: Moment
+    locks: Locks
+    manager: ServiceManager = field(factory=ServiceManager)
+
+    @property
+    def interfaces(self) -> dict[int, str]:
+        """Return what is guarded by now."""
+        return self.log.interfaces
 
     def attempt(self, doing: str, action: Callable[[], None]) -> None:
         """Do `action`; a failure is logged, because the daemon is worth more than one of its chores."""
@@ -45,12 +57,13 @@ class Ground:
             self.log.emit(events.Failed(doing=doing, message=str(error)))
 
 
-def find_interfaces(names: tuple[str, ...]) -> dict[int, str]:
-    """Return the interfaces by index; raise UnavailableError for one that is not there."""
+def find_interfaces(names: tuple[str, ...], *, wait: bool) -> dict[int, str]:
+    """Return the interfaces by index; raise UnavailableError for one that is not there, unless we `wait`."""
     found = {}
     for name in names:
         try:
             found[socket.if_nametoindex(name)] = name
         except OSError as error:
-            raise UnavailableError(f"interface {name!r}: {error.strerror}; see: ip -br link") from error
+            if not wait:
+                raise UnavailableError(f"interface {name!r}: {error.strerror}; see: ip -br link") from error
     return found

@@ -9,6 +9,7 @@ from spale_core import events
 from spale_core.errors import UnavailableError
 from spale_core.hostsockets import ALIVE, ESTABLISHED, HostSockets
 from spale_core.sessions import Sessions, View, adopted, live_pairs
+from spale_core.start_events import Adopted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
@@ -77,7 +78,7 @@ class SessionKeeper:
             self._adopt(now_ns)
             if self._adopted:
                 count, left_out = len(self._adopted), self._left_out or None
-                self._log.emit(events.Adopted(count=count, left_out=left_out))
+                self._log.emit(Adopted(count=count, left_out=left_out))
         self._adopted = {}
 
     def sweep(self, now_ns: int) -> list[Session]:

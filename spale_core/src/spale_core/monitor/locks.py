@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One daemon for each interface: a lock per interface, held for as long as the daemon lives.
+"""One daemon for each interface: a lock per interface, held for as long as the daemon guards it.
 
 It is the kernel's lock on an open file, which ends with the process however that ends. A file that is left
 over locks nobody out (docs/adr/0070).
@@ -19,7 +19,7 @@ from spale_core.config.mistakes import BadValueError
 from spale_core.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
 FOLDER: Final = Path("/run/spale/locks")
 """On no disk: a lock means something only for as long as its network namespace lives."""
@@ -29,29 +29,54 @@ _PAUSE_S: Final = 0.02
 _TEXT_MAX: Final = 256
 
 
+class Locks:
+    """What one daemon has locked; interfaces are those of one network namespace, by their numbers."""
+
+    def __init__(self, name: str | None, folder: Path) -> None:
+        """Begin with none; the daemon `name` signs them."""
+        self._name = name
+        self._folder = folder
+        self._namespace = Path("/proc/self/ns/net").stat().st_ino
+        self._held: dict[int, int] = {}
+
+    def take(self, index: int, interface: str, patience_s: float = 0.0) -> None:
+        """Lock an interface, if that was not done already.
+
+        Raise UnavailableError if another daemon has it, which may be just ending, after `patience_s`; OSError
+        if nobody could have it now.
+        """
+        if index not in self._held:
+            self._held[index] = _take(self._path(index), interface, patience_s)
+            _sign(self._held[index], interface, self._name)
+
+    def keep(self, indices: Container[int]) -> None:
+        """Let go of all others."""
+        for index in [index for index in self._held if index not in indices]:
+            # While it is still held, so that nobody can have it open and locked.
+            with suppress(OSError):
+                self._path(index).unlink(missing_ok=True)
+            os.close(self._held.pop(index))
+
+    def _path(self, index: int) -> Path:
+        return self._folder / f"net{self._namespace}-if{index}.lock"
+
+
 @contextmanager
-def held(interfaces: Mapping[int, str], name: str | None, folder: Path = FOLDER) -> Iterator[None]:
+def held(interfaces: Mapping[int, str], name: str | None, folder: Path = FOLDER) -> Iterator[Locks]:
     """Hold the locks of `interfaces` (names by index) in this network namespace, for the daemon `name`.
 
     Raise UnavailableError, holding none, if another daemon has one of them, or if `folder` cannot be had or
     somebody else may write it.
     """
-    namespace = Path("/proc/self/ns/net").stat().st_ino
-    descriptors: dict[Path, int] = {}
+    locks = Locks(name, folder)
+    _prepare(folder)
+    _clean(folder)
     try:
-        _prepare(folder)
-        _clean(folder)
         for index, interface in sorted(interfaces.items()):
-            path = folder / f"net{namespace}-if{index}.lock"
-            descriptors[path] = _take(path, interface)
-            _sign(descriptors[path], interface, name)
-        yield
+            locks.take(index, interface, _PATIENCE_S)
+        yield locks
     finally:
-        for path, descriptor in descriptors.items():
-            # While it is still held, so that nobody can have it open and locked.
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-            os.close(descriptor)
+        locks.keep(())
 
 
 def _prepare(folder: Path) -> None:
@@ -80,9 +105,9 @@ def _clean(folder: Path) -> None:
                 os.close(descriptor)
 
 
-def _take(path: Path, interface: str) -> int:
+def _take(path: Path, interface: str, patience_s: float) -> int:
     """Return the descriptor of the locked file; wait a little for the daemon that is just ending."""
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:

@@ -7,7 +7,7 @@ import os
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from spale_core import manual_events
+from spale_core import manual_events, seccomp
 from spale_core.clock import read
 from spale_core.control.rows import Guarded, LastReload, Status
 from spale_core.manual import Wish
@@ -95,9 +95,10 @@ class Management:
             version=self.version,
             pid=self.pid,
             listener_pid=current.supervisor.pid,
+            listener_filter=seccomp.is_on(current.supervisor.pid),
             name=settings.name,
             dataplane=settings.dataplane,
-            interfaces=[self._guarded(name) for name in settings.interfaces],
+            interfaces=self._interfaces(),
             listen_port=settings.listen_port,
             log_only=settings.log_only,
             store=settings.store,
@@ -160,15 +161,20 @@ class Management:
         """Read the configuration again."""
         self._reloads.ask(tell)
 
-    def _guarded(self, name: str) -> Guarded:
-        current = self._current()
-        found = next((each for each in current.attachments if each.interface == name), None)
-        return Guarded(
-            interface=name,
-            mode=None if found is None else found.mode.value,
-            attached=found is not None and name not in current.missing,
-            losses=current.losses[name],
-        )
+    def _interfaces(self) -> list[Guarded]:
+        """Return what is guarded, and then what is configured and is not."""
+        guard = self._current().guard
+        found = {each.interface: each.mode.value for each in guard.attachments}
+        return [
+            Guarded(
+                interface=name,
+                mode=found.get(name),
+                attached=name in found and name not in guard.missing,
+                waiting=name in guard.waiting,
+                losses=guard.losses.get(name, 0),
+            )
+            for name in dict.fromkeys((*found, *guard.unguarded))
+        ]
 
     def _last_reload(self) -> LastReload:
         if self._reloads.last is None:

@@ -22,7 +22,6 @@ from spale_core.expulsion import Cause, Revoked
 from spale_core.holdings import BY_HAND
 from spale_core.ipc import IpcError
 from spale_core.monitor.generation import make
-from spale_core.monitor.ground import find_interfaces
 from spale_core.monitor.succession import Living, Succession
 from spale_core.monitor.supervisor import first_failure
 from spale_core.reload_events import Reloaded, ReloadFailed
@@ -96,6 +95,7 @@ class Reloads:
         self._is_wanted = False
         self._telling, self._asked = self._asked, []
         self._began_s = time.monotonic()
+        self._ground.manager.reloading()
         try:
             settings = self._reread()
             self._refuse_restart(current.settings, settings)
@@ -109,8 +109,6 @@ class Reloads:
         if keys:
             verb = "needs" if len(keys) == 1 else "need"
             raise ConfigError(f"{', '.join(keys)}: {verb} a restart")
-        if find_interfaces(after.interfaces) != self._ground.log.interfaces:
-            raise ConfigError("IFACE: another interface has the name by now, which needs a restart")
 
     def _make(self, settings: Settings, current: Generation) -> Generation:
         made = make(self._ground, settings, plugins.installed(), current.reconciler.seen())
@@ -144,8 +142,8 @@ class Reloads:
         """Replace the program, in one step; raise SpaleError with everything as it was."""
         ground = self._ground
         # What somebody has taken off on purpose stays off, and what packets did, the old windows judge.
-        current.look_after_attachments()
-        if not current.attachments:
+        current.guard.look()
+        if current.guard.has_nothing_left:
             raise UnavailableError("`spale detach` has opened everything, and only a start shuts it again")
         current.sweep()
         # What has come to the list since the new one was filled.
@@ -153,7 +151,7 @@ class Reloads:
         living = Living(current.dataplane)
         with closing(Succession(new.settings, new.dataplane, ground.log, living)) as succession:
             restored = new.reconciler.restore(read(ground.clock), succession.grants())
-            new.enforce([each.interface for each in current.attachments], succession)
+            new.enforce([each.interface for each in current.guard.attachments], succession)
             ground.attempt("succession", succession.finish)
         ground.attempt("adoption", new.finish_adoption)
         self._say_what_is_new(current.settings, new.settings)
@@ -201,6 +199,7 @@ class Reloads:
 
     def _tell(self, outcome: Outcome) -> None:
         _log(self._ground.log, outcome)
+        self._ground.manager.ready()
         self.last = outcome, self._ground.clock.unix_ms()
         telling, self._telling = self._telling, []
         for tell in telling:

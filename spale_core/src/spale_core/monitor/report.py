@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spale_core import events, outcomes
+from spale_core import events, outcomes, seccomp
 from spale_core.fingerprint import fingerprint
 from spale_core.holdings import BY_HAND
 from spale_core.manual_events import Deauthorized
 from spale_core.model import Granted, Reason
+from spale_core.start_events import Restored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,6 +30,11 @@ class Reporter:
         self._clients = settings.clients
         self._log = log
         self._counted: dict[Reason, int] = {}
+
+    def listening(self, pid: int) -> None:
+        """Tell of a listener that is ready what is missing to it."""
+        if seccomp.is_on(pid) is False:
+            self._log.emit(events.Warned(message=seccomp.WARNING))
 
     def attached(self, attachments: Iterable[Attachment]) -> None:
         """Tell where we are, and how."""
@@ -74,7 +80,7 @@ class Reporter:
     def restored(self, count: int, ended: int) -> None:
         """Tell how many grants came back from the store, and how many did not."""
         if count or ended:
-            self._log.emit(events.Restored(count=count, ended=ended))
+            self._log.emit(Restored(count=count, ended=ended))
 
     def ended(self, ended: Iterable[Ended]) -> None:
         """Tell which grants have run out."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from spale_core import events
 from spale_core.errors import DataplaneError
+from spale_core.start_events import Inherited
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,7 +100,7 @@ class Succession:
         finally:
             self.close()
         if self._copied and not self._is_living:
-            self._log.emit(events.Inherited(sessions=len(self._copied)))
+            self._log.emit(Inherited(sessions=len(self._copied)))
 
     def close(self) -> None:
         """Let go of what the earlier daemon left."""

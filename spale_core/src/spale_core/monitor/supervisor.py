@@ -63,15 +63,20 @@ class Supervisor:
         self._backoff_s = _FIRST_BACKOFF_S
         self._restart_s: float | None = None
         self.is_ready = False
+        self.ignored: frozenset[int] = frozenset()
+        """The interfaces of which the listener that is there refuses what arrives."""
+        self.alive_s: float | None = None
+        """When a listener has said last that its loop turns."""
 
     @property
     def pid(self) -> int:
         """Return the listener's process id, 0 while there is none."""
         return self._child.pid if self._child else 0
 
-    def start(self, seen: Mapping[bytes, Source | None]) -> None:
-        """Fork a listener that knows the replay identities `seen`."""
-        self._child = self._start(evolve(self._plan, seen=seen))
+    def start(self, seen: Mapping[bytes, Source | None], ignored: frozenset[int] = frozenset()) -> None:
+        """Fork a listener that knows the replay identities `seen` and the interfaces `ignored`."""
+        self._child = self._start(evolve(self._plan, seen=seen, ignored=ignored))
+        self.ignored = ignored
         self._selector.register(self._child.channel, selectors.EVENT_READ, self)
         self._started_s = self._heard_s = time.monotonic()
         self._restart_s = None
@@ -112,6 +117,7 @@ class Supervisor:
         """End the listener, which has nothing to save; return how it ended."""
         child, self._child = self._child, None
         self.is_ready = False
+        self.ignored = frozenset()
         if child is None:
             return "not running"
         self._selector.unregister(child.channel)
@@ -153,6 +159,8 @@ class Supervisor:
         elif isinstance(message, Claim) and not self.is_ready:
             raise IpcError("a claim before it was ready")
         self._heard_s = time.monotonic()
+        if isinstance(message, Alive):
+            self.alive_s = self._heard_s
         return message
 
 

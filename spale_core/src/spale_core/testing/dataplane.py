@@ -49,13 +49,18 @@ class DataplaneContract(SessionContract):
     """Derive from this, and say in `make` how your dataplane is made.
 
     `interface` is the name of an interface that it may attach to, None if there is none: then what needs one
-    is skipped.
+    is skipped. `other_interface` is one more, which `remove` makes disappear, if that can be.
     """
 
     interface: str | None = None
+    other_interface: str | None = None
 
     def make(self, settings: DataplaneSettings) -> Dataplane:
         """Return a dataplane that is new: nothing granted, nothing attached."""
+        raise NotImplementedError
+
+    def remove(self, dataplane: Dataplane, interface: str) -> None:
+        """Make `interface`, which `dataplane` is attached to, disappear."""
         raise NotImplementedError
 
     def test_a_new_one_has_no_grants(self) -> None:
@@ -127,6 +132,14 @@ class DataplaneContract(SessionContract):
             dataplane.set_tags([])
             dataplane.set_always_allow([])
 
+    def test_tags_without_a_mac_have_a_room_of_their_own(self) -> None:
+        """They take none of the others', and too many of them are refused."""
+        v1 = [KernelTag(a_tag(number).tag, b"", 0, 60 * _SECOND_NS) for number in (1, 2)]
+        with closing(self.make(evolve(SETTINGS, max_v1_tags=1))) as dataplane:
+            dataplane.set_tags([*map(a_tag, range(1, 5)), v1[0]])
+            raises(DataplaneError, lambda: dataplane.set_tags(v1), "too many tags without a mac are refused")
+            dataplane.set_tags(v1[:1])
+
     def test_nothing_is_counted_at_first(self) -> None:
         """A new dataplane has dropped nothing."""
         with closing(self.make(SETTINGS)) as dataplane:
@@ -181,6 +194,35 @@ class DataplaneContract(SessionContract):
             same(found, [(interface, Outcome.PUT_BACK)], "the first is back when the place is free")
             same(list(first.ensure()), [], "and has nothing more to do")
             first.detach()
+
+    def test_another_interface_may_come_later(self) -> None:
+        """Attaching once more adds to what is attached; all of it is looked after, and taken off together."""
+        interface, other = self._interface(), self._other_interface()
+        with closing(self.make(SETTINGS)) as dataplane, closing(self.make(SETTINGS)) as later:
+            (first,) = dataplane.attach([interface])
+            (second,) = dataplane.attach([other])
+            holds(first.ifindex != second.ifindex, "an attachment has the number of its interface")
+            same(list(dataplane.ensure()), [], "both are in order")
+            dataplane.detach()
+            replaced = [each.replaced for each in later.attach([interface, other])]
+            later.detach()
+        same(replaced, [False, False], "detach() takes it off both")
+
+    def test_an_interface_that_is_gone_is_said_once(self) -> None:
+        """It is a loss, by its name and number, and forgotten; what else is attached stays so."""
+        interface, other = self._interface(), self._other_interface()
+        with closing(self.make(SETTINGS)) as dataplane:
+            _, gone = dataplane.attach([interface, other])
+            self.remove(dataplane, other)
+            found = [(loss.interface, loss.ifindex, loss.outcome) for loss in dataplane.ensure()]
+            same(found, [(other, gone.ifindex, Outcome.GONE)], "an interface that is gone is a loss")
+            same(list(dataplane.ensure()), [], "and nobody's to look after")
+            dataplane.detach()
+
+    def _other_interface(self) -> str:
+        if self.other_interface is None:
+            raise SkipTest("no second interface to attach to")
+        return self.other_interface
 
     def _interface(self) -> str:
         if self.interface is None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from spale_core.testing.fake_sessions import FakeSessions
 from spale_core.testing.packet import Packet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from spale_core.clock import Clock
     from spale_core.interfaces import DataplaneSettings
@@ -45,9 +46,16 @@ class FakeDataplane(FakeSessions):
     """
 
     def __init__(
-        self, settings: DataplaneSettings, clock: Clock, host: dict[str, Attachment] | None = None
+        self,
+        settings: DataplaneSettings,
+        clock: Clock,
+        host: dict[str, Attachment] | None = None,
+        number_of: Callable[[str], int] | None = None,
     ) -> None:
-        """Begin with nothing protected, nothing granted, nothing attached by this one."""
+        """Begin with nothing protected, nothing granted, nothing attached by this one.
+
+        ``number_of(name)`` is the interface's; without it they are counted.
+        """
         super().__init__(settings)
         self.host: dict[str, Attachment] = {} if host is None else host
         self._settings = settings
@@ -58,7 +66,10 @@ class FakeDataplane(FakeSessions):
         self.services: frozenset[Service] = frozenset()
         self.tags: frozenset[KernelTag] = frozenset()
         self.knocked: dict[Source, int] = {}
+        numbers = itertools.count(1)
+        self._number_of = number_of or (lambda _: next(numbers))
         self._attached: list[Attachment] = []
+        self._gone: list[Attachment] = []
         self.left: FakeDataplane | None = None
 
     def set_services(self, services: Iterable[Service]) -> None:
@@ -72,8 +83,11 @@ class FakeDataplane(FakeSessions):
     def set_tags(self, tags: Iterable[KernelTag]) -> None:
         """Recognise exactly `tags`."""
         wanted = frozenset(tags)
-        if len(self.tags | wanted) > self._settings.max_tags:
+        v1 = {tag.tag for tag in self.tags | wanted if not tag.mac_key}
+        if len({tag for tag in self.tags | wanted if tag.mac_key}) > self._settings.max_tags:
             raise DataplaneError("too many tags")
+        if len(v1) > self._settings.max_v1_tags:
+            raise DataplaneError("too many tags without a mac")
         self.tags = wanted
 
     def allow(self, grants: Sequence[Grant]) -> None:
@@ -113,19 +127,27 @@ class FakeDataplane(FakeSessions):
         return self.installed()
 
     def attach(self, interfaces: Sequence[str]) -> Sequence[Attachment]:
-        """Be on `interfaces`, all or none, in place of what is there."""
+        """Be on `interfaces` too, all or none, in place of what is there."""
         if any(name.startswith("missing") for name in interfaces):
             raise DataplaneError("no such interface")
-        self._attached = [
-            Attachment(name, index, AttachMode.TCX, replaced=name in self.host)
-            for index, name in enumerate(interfaces, start=1)
-        ]
-        self.host.update((attachment.interface, attachment) for attachment in self._attached)
-        return self._attached
+        made = []
+        for name in interfaces:
+            made.append(Attachment(name, self._number_of(name), AttachMode.TCX, replaced=name in self.host))
+            self._attached.append(made[-1])
+        self.host.update((attachment.interface, attachment) for attachment in made)
+        return made
+
+    def vanish(self, interface: str) -> None:
+        """Let an interface be gone, and what was attached to it."""
+        self.host.pop(interface, None)
+        self._gone += [each for each in self._attached if each.interface == interface]
+        self._attached = [each for each in self._attached if each.interface != interface]
 
     def ensure(self) -> Sequence[Loss]:
-        """Be again where one was taken off, but not in place of a later one."""
-        return [loss for loss in map(self._ensure, self._attached) if loss is not None]
+        """Be again where one was taken off, but not in place of a later one, and forget what is gone."""
+        gone, self._gone = self._gone, []
+        lost = [Loss(each.interface, each.ifindex, "no such interface", Outcome.GONE) for each in gone]
+        return [*lost, *(loss for loss in map(self._ensure, self._attached) if loss is not None)]
 
     def _ensure(self, attachment: Attachment) -> Loss | None:
         name = attachment.interface
@@ -133,9 +155,9 @@ class FakeDataplane(FakeSessions):
         if here is attachment:
             return None
         if here is not None:
-            return Loss(name, "another one", Outcome.FAILED)
+            return Loss(name, attachment.ifindex, "another one", Outcome.FAILED)
         self.host[name] = attachment
-        return Loss(name, "nothing", Outcome.PUT_BACK)
+        return Loss(name, attachment.ifindex, "nothing", Outcome.PUT_BACK)
 
     def detach(self) -> None:
         """Be nowhere, unless a later one has taken over."""

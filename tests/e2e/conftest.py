@@ -15,7 +15,7 @@ from pathlib import Path
 
 import boxes
 import pytest
-from house import ALL, SPA_PORT, House, Keyring
+from house import ALL, SPA_PORT, START_S, House, Keyring
 from lines import DESK, NOBODY
 from rigging import Rig
 
@@ -40,8 +40,23 @@ ENFORCERS = {
 
 @pytest.fixture(scope="session")
 def keyring(tmp_path_factory):
-    """Return keys for everybody, made once."""
-    folder = tmp_path_factory.mktemp("keys")
+    """Return keys for everybody, made once: of several workers the first one makes them for all."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    keys = shared / "keys"
+    try:
+        (shared / "keys-are-made").mkdir()
+    except FileExistsError:
+        assert until(keys.exists, START_S)
+    else:
+        new = shared / "new-keys"
+        new.mkdir(mode=0o700)
+        _make_keys(new)
+        new.rename(keys)
+    return Keyring(keys)
+
+
+def _make_keys(folder):
     with Stage() as stage:
         for server in ("server", "elsewhere"):
             run_tool(stage.server, "spale_core.cli.keygen", "server", "--out", str(folder / server))
@@ -54,7 +69,6 @@ def keyring(tmp_path_factory):
     (folder / "clients").mkdir(mode=0o700)
     for name in (*CLIENTS, "lost"):
         shutil.copy(folder / "private" / f"{name}.pem", folder / "clients")
-    return Keyring(folder)
 
 
 def _base_config(keyring):

@@ -79,7 +79,7 @@ def test_information_names_a_program(loaded):
     info = libbpf.prog_info(loaded.program_fd("spale_tc_eth"))
     assert info.name == "spale_tc_eth"
     assert name_of(info.id) == "spale_tc_eth"
-    assert len(info.map_ids) == 12
+    assert len(info.map_ids) == 14
 
 
 def test_a_program_that_is_gone_is_enoent():

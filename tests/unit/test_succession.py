@@ -77,6 +77,34 @@ def test_sessions_go_on_and_what_changes_meanwhile_follows(start):
     assert start.lines == ["inherited sessions=4"]
 
 
+def test_grants_that_are_used_while_the_next_one_starts(start):
+    """They are as young as packets have made them by the end of it; nothing else about them changes."""
+    start.earlier.allow([SHARE, evolve(SHARE, service=WEB)])
+    succession = start.succession()
+    assert len(succession.grants()) == 2
+    # What is restored may be cut, and aged.
+    start.dataplane.allow([evolve(SHARE, idle_ns=5 * S), evolve(SHARE, service=WEB, last_ns=90 * S)])
+    for now_s, act in ((105, succession.prepare), (107, succession.finish)):
+        start.earlier.allow([evolve(SHARE, last_ns=now_s * S)])
+        act()
+        here = {
+            grant.service: (grant.last_ns // S, grant.idle_ns // S) for grant in start.dataplane.installed()
+        }
+        assert here == {SSH: (now_s, 5), WEB: (90, 10)}
+
+
+def test_what_has_ended_is_not_brought_back_by_its_use(start):
+    """Nor what the new one knows to have been used later."""
+    start.earlier.allow([SHARE, evolve(SHARE, service=WEB)])
+    succession = start.succession()
+    succession.grants()
+    start.dataplane.allow([evolve(SHARE, last_ns=120 * S)])
+    start.earlier.allow([evolve(SHARE, last_ns=110 * S), evolve(SHARE, service=WEB, last_ns=110 * S)])
+    succession.prepare()
+    succession.finish()
+    assert list(start.dataplane.installed()) == [evolve(SHARE, last_ns=120 * S)]
+
+
 def test_only_what_is_protected_goes_on(start):
     """And only where sessions are tracked."""
     start.earlier.put_sessions([a_session(1), a_session(2, WEB)])

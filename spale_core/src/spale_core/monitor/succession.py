@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from spale_core import events
 from spale_core.errors import DataplaneError
 from spale_core.start_events import Inherited
@@ -57,6 +59,7 @@ class Succession:
         self._dataplane = dataplane
         self._log = log
         self._copied: dict[Connection, Session] = {}
+        self._used_ns: dict[tuple[Source, Service], int] = {}
         self._is_living = living is not None
         self._predecessor: Predecessor | None = living
         if living is None:
@@ -75,21 +78,25 @@ class Succession:
         if self._predecessor is None:
             return {}
         try:
-            return {(grant.source, grant.service): grant for grant in self._predecessor.grants()}
+            grants = {(grant.source, grant.service): grant for grant in self._predecessor.grants()}
         except DataplaneError as error:
             self._forgive(error)
             return {}
+        self._used_ns = {pair: grant.last_ns for pair, grant in grants.items()}
+        return grants
 
     def prepare(self) -> None:
-        """Copy the sessions, so that the attach cuts none."""
+        """Copy the sessions, so that the attach cuts none, and what packets did to grants meanwhile."""
         try:
             self._copy(self._left())
+            self._follow_uses()
         except DataplaneError as error:
             self._forgive(error)
 
     def finish(self) -> None:
         """Copy what has changed since `prepare`, where the new program has not changed it by itself."""
         try:
+            self._follow_uses()
             left = self._left()
             here = {session.connection for session in self._dataplane.sessions()} if left else set()
             pairs = [(before, left[each]) for each, before in self._copied.items() if each in left]
@@ -107,6 +114,20 @@ class Succession:
         predecessor, self._predecessor = self._predecessor, None
         if predecessor is not None:
             predecessor.close()
+
+    def _follow_uses(self) -> None:
+        """Let grants be as young as packets have made them since they were read: a start takes its time."""
+        if self._predecessor is None:
+            return
+        here = {(grant.source, grant.service): grant for grant in self._dataplane.installed()}
+        moved = []
+        for theirs in self._predecessor.grants():
+            pair = theirs.source, theirs.service
+            ours, read_ns = here.get(pair), self._used_ns.get(pair)
+            if ours and read_ns is not None and theirs.last_ns > max(read_ns, ours.last_ns):
+                moved.append(evolve(ours, last_ns=theirs.last_ns))
+        if moved:
+            self._dataplane.allow(moved)
 
     def _left(self) -> dict[Connection, Session]:
         """Return the sessions that go on: those to services that are still protected."""

@@ -47,7 +47,7 @@ def take_off(enforcer):
 
 @contextmanager
 def foreign_xdp(enforcer):
-    """Hang somebody else's program where ours was."""
+    """Hang somebody else's program where ours is, in its place: the daemon looks at once."""
     flags = {"xdp-native": libbpf.XDP_FLAGS_DRV_MODE, "xdp-generic": libbpf.XDP_FLAGS_SKB_MODE}[enforcer]
     with program(XDP, "xdp_balancer", XDP_PASS) as descriptor:
         libbpf.xdp_attach(descriptor, index(), flags)
@@ -100,12 +100,10 @@ def test_a_knock_and_its_grant_survive_being_overtaken(tc_house):
 def test_a_foreign_xdp_program_is_left_and_said(watched, enforcer):
     """The daemon says that it cannot, takes nothing of others off, and is back when the place is free."""
     house, _ = watched
-    with house.stage.server.inside():
-        take_off(enforcer)
-        with foreign_xdp(enforcer):
-            said = lost(house, put_back="no")
-            assert said["found"].startswith("xdp_balancer (program ")
-            assert "ip link set" in said["note"]
+    with house.stage.server.inside(), foreign_xdp(enforcer):
+        said = lost(house, put_back="no")
+        assert said["found"].startswith("xdp_balancer (program ")
+        assert "ip link set" in said["note"]
     lost(house, put_back="yes")
     assert house.all_shut(house.guests())
     assert house.daemon.exit_code is None

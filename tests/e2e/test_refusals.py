@@ -59,14 +59,6 @@ def test_all_mistakes_at_once(tc_house):
     assert [key for key in together if f": {key}: " not in said] == []
 
 
-def test_not_yet_knocks(tc_house):
-    """What spale-send cannot do yet it refuses with exit 78, before anything is sent."""
-    with pytest.raises(ProcessFailedError) as failed:
-        tc_house.knock("anna", tc_house.guest(4), "--wire", "v1")
-    assert failed.value.exit_code == os.EX_CONFIG
-    assert "not yet" in str(failed.value)
-
-
 @pytest.mark.parametrize("command", ["watch", "metrics", "new-plugin"])
 def test_not_yet_commands(tc_house, command):
     """A command that a later version brings ends with exit 78 and "not yet"."""

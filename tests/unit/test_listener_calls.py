@@ -13,7 +13,7 @@ import pytest
 from confinement import filtered
 from paper_house import opened
 
-from spale_core import clock, ipc, listener, privilege, seccomp
+from spale_core import arrival, clock, ipc, listener, privilege, seccomp
 from spale_core.config.settings import ClientSettings, Settings
 from spale_core.control.client import Client
 from spale_core.engine import Engine, Rules
@@ -45,7 +45,7 @@ class Prisoner:
         self.settings = Settings(("lo",), 1, SSH, (key,), (member,))
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.bind((HOME, 0))
-        self.udp.setsockopt(socket.IPPROTO_IP, listener._IP_PKTINFO, 1)
+        self.udp.setsockopt(socket.IPPROTO_IP, arrival._IP_PKTINFO, 1)
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.channel.settimeout(DEADLINE_S)
         parent = os.getpid()

@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -94,6 +95,21 @@ def test_it_is_seen_from_outside():
     assert confined(partial(os.getpid))
     assert seccomp.is_on(os.getpid()) is False
     assert seccomp.is_on(0) is None
+
+
+def test_somebody_elses_is_none_of_ours():
+    """In a container, or under a unit, both processes are under a filter that is not the listener's own."""
+    binding = pytest.importorskip("pyseccomp", exc_type=(ImportError, RuntimeError))
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        with suppress(BaseException):
+            outer = binding.SyscallFilter(binding.ALLOW)
+            outer.add_rule(binding.ERRNO(errno.EPERM), "reboot")
+            outer.load()
+            status = int(seccomp.is_on(os.getpid()) is not False)
+        os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from paper_house import ADDRESS4, ADDRESS6, is_gone, opened, status
+from paper_house import ADDRESS4, ADDRESS6, PORT, is_gone, opened, status
 
 from spale_core.demo.stage import Namespace
 from spale_crypto_hpke.requester import HpkeRequester
@@ -40,6 +41,8 @@ def test_the_listener_can_do_nothing(house):
     limits = Path(f"/proc/{listener}/limits").read_text()
     for name in ("core file size", "open files", "processes"):
         assert re.search(rf"Max {name} +0 +0 ", limits)
+    # No terminal of the monitor's is its own.
+    assert os.getsid(listener) == listener
     # What is not dumpable belongs to root in /proc, so that its own user cannot read it either.
     assert Path(f"/proc/{listener}/environ").stat().st_uid == 0
 
@@ -53,6 +56,19 @@ def test_the_listener_holds_nothing_of_the_monitors(house):
     found.pop(2)
     kinds = sorted(target.rstrip("0123456789[]") for target in found.values())
     assert kinds == ["anon_inode:[eventpoll", "anon_inode:[timerfd", "socket:", "socket:", "socket:"]
+
+
+def test_a_socket_that_root_has_shut_down(house):
+    """`ss -K` ends no listener: what the kernel says of its socket is a line of the log."""
+    house.start()
+    listener = house.ready()
+    with house.namespace.inside():
+        subprocess.run(["ss", "-K", "-ua", f"sport = :{PORT}"], check=True, capture_output=True)  # noqa: S607 - iproute2
+    house.line("error doing=receive ")
+    since = len(house.log)
+    house.send(house.seal(ADDRESS6), ADDRESS6)
+    house.line("granted ", since)
+    assert Path(f"/proc/{listener}").exists()
 
 
 def test_attaching_is_the_last_step(house):

@@ -9,28 +9,27 @@ from __future__ import annotations
 
 import gc
 import selectors
-import socket
 from collections import deque
 from contextlib import suppress
-from ipaddress import ip_address
 from pathlib import Path
-from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from spale_core import clock as clocks
 from spale_core import events, firstknock, ipc, privilege, seccomp
+from spale_core.arrival import arrived
 from spale_core.collector import resting
 from spale_core.config.files import read_trusted
 from spale_core.config.mistakes import BadValueError
 from spale_core.engine import Engine, Rules, Scheme
-from spale_core.errors import ConfigError
+from spale_core.errors import ConfigError, SpaleError
 from spale_core.listener_events import CallRefused
-from spale_core.model import Claim, Datagram, Reason, Refused, Source
+from spale_core.model import Claim, Reason, Refused
 from spale_core.outlet import open_log
 from spale_core.plugins import Plugins
 from spale_core.walltimer import WallTimer
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
 
     from spale_core.clock import Clock
@@ -46,13 +45,28 @@ ALIVE_INTERVAL_NS: Final = 1_000_000_000
 
 _QUEUE_LIMIT: Final = 1024
 _READS_PER_WAKEUP: Final = 64
-_IP_PKTINFO: Final = 8  # <linux/in.h>; the socket module does not name it
-_PKTINFO4 = Struct("=I4s4s")
-_PKTINFO6 = Struct("=16sI")
+_SOFTWARE_ERROR: Final = 70  # EX_SOFTWARE, sysexits.h
 
 
 def main(plan: Plan, channel: socket.socket, monitor_pid: int) -> int:
-    """Prepare while there are privileges, give them up, and read the network until the monitor is gone."""
+    """Be the listener until the monitor is gone; return the exit code. What ends it is a line of the log."""
+    clock = clocks.SystemClock()
+    log = open_log(plan.settings, clock)
+    try:
+        _prepare(plan, channel, monitor_pid, clock, log).run()
+    except SpaleError as error:
+        log.emit(events.Failed(doing="listener", message=str(error)))
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - a bug of ours or of a plugin's: the log is to say where
+        log.emit(events.Failed(doing="listener", message=f"{type(error).__name__} at {_places(error)}"))
+        return _SOFTWARE_ERROR
+    finally:
+        log.flush()
+    return 0
+
+
+def _prepare(plan: Plan, channel: socket.socket, monitor_pid: int, clock: Clock, log: Log) -> _Loop:
+    """Do all that needs privileges, give them up for good, and return what reads the network."""
     # It starts a program, so it comes before the keys.
     calls = _call_filter()
     plugins = Plugins(plan.settings.auth, plan.plugins)
@@ -62,16 +76,12 @@ def main(plan: Plan, channel: socket.socket, monitor_pid: int) -> int:
     gc.freeze()
     rules = Rules(plan.ignored, plan.settings.max_skew_s, plan.settings.require_source_binding)
     engine = Engine(schemes, rules, plan.seen)
-    clock = clocks.SystemClock()
-    log = open_log(plan.settings, clock)
     loop = _Loop(engine, channel, plan.sockets, clock, log)
     offers = [plugins.auth_scheme(name) for name in plan.settings.auth]
     for bug in firstknock.rehearse(offers, clock.unix_ms()):
         engine.bug = bug
     _give_up(plan.identity, monitor_pid, calls)
-    loop.run()
-    log.flush()
-    return 0
+    return loop
 
 
 def _call_filter() -> seccomp.Filter | None:
@@ -203,8 +213,12 @@ class _Loop:
                 payload, ancillary, _, address = udp.recvmsg(self._engine.longest + 1, 64)
             except BlockingIOError:
                 return
+            except OSError as error:
+                # Such as ECONNABORTED (`ss -K`): the kernel says once what was done to the socket.
+                self._log.emit(events.Failed(doing="receive", message=error.strerror or "unknown"))
+                return
             now = clocks.read(self._clock)
-            message = self._engine.receive(_datagram(payload, ancillary, address), now)
+            message = self._engine.receive(arrived(payload, ancillary, address), now)
             if isinstance(message, Claim) and len(self._queue) >= _QUEUE_LIMIT:
                 message = self._engine.refuse(Refused(Reason.OVERLOAD, message.source, message.client), now)
             if message is not None:
@@ -247,30 +261,19 @@ class _Loop:
         return ipc.encode(ipc.Ready())
 
 
-def _datagram(payload: bytes, ancillary: list[tuple[int, int, bytes]], address: tuple[str, int]) -> Datagram:
-    ifindex = _arrival(ancillary)
-    host = ip_address(address[0].partition("%")[0])
-    return Datagram(payload, Source.arrived(host, ifindex), address[1], ifindex)
-
-
-def _arrival(ancillary: list[tuple[int, int, bytes]]) -> int:
-    """Return the index of the interface that a datagram came in on, 0 if the kernel does not say."""
-    for level, kind, data in ancillary:
-        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
-            return int(_PKTINFO4.unpack(data)[0])
-        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
-            return int(_PKTINFO6.unpack(data)[1])
-    return 0
-
-
 def _place(error: Exception) -> str:
-    """Return where it was raised; its words might hold what was sealed.
+    """Return where it was raised, as FILE:LINE; its words might hold what was sealed."""
+    return _places(error).partition(" ")[0]
+
+
+def _places(error: Exception) -> str:
+    """Return where it was raised, and who called that, as FILE:LINE; the innermost first.
 
     The frames are asked, not `traceback`, which would read the source.
     """
+    places: deque[str] = deque()
     trace = error.__traceback__
-    if trace is None:
-        return "unknown"
-    while trace.tb_next is not None:
+    while trace is not None:
+        places.appendleft(f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}")
         trace = trace.tb_next
-    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    return " < ".join(places) or "unknown"

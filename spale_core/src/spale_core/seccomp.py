@@ -29,8 +29,10 @@ _UNKNOWN: Final = -1
 WARNING: Final = "the listener runs without a filter of its system calls; `spale doctor` says what mends that"
 """Said where there is none: it is no reason not to run."""
 
+_COUNT: Final = re.compile(r"^Seccomp_filters:\s*(\d+)$", re.MULTILINE)
+"""How many filters a process is under, one within the other (proc(5), Linux 5.9)."""
 _MODE: Final = re.compile(r"^Seccomp:\s*(\d)$", re.MULTILINE)
-_FILTERED: Final = "2"  # proc(5): SECCOMP_MODE_FILTER
+_FILTERED: Final = 2  # SECCOMP_MODE_FILTER
 
 _DESCRIPTORS: Final = "/proc/self/fd"
 _SEND_FROM, _SEND_TO, _MAP_PROTECTION = 0, 4, 2
@@ -109,11 +111,23 @@ def is_on(pid: int) -> bool | None:
     if not pid:
         return None
     try:
-        found = _MODE.search(Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace"))
+        its, ours = _status(str(pid)), _status("self")
     except OSError:
         # Others' processes may be hidden (proc(5), hidepid; systemd's ProtectProc): what it can have, it has.
         return _is_available()
-    return found is not None and found[1] == _FILTERED
+    if _COUNT.search(its):
+        # One that both are under is somebody else's: a container's, or the unit's.
+        return _number(_COUNT, its) > _number(_COUNT, ours)
+    return _number(_MODE, its) == _FILTERED
+
+
+def _status(process: str) -> str:
+    return Path("/proc", process, "status").read_text(encoding="ascii", errors="replace")
+
+
+def _number(line: re.Pattern[str], status: str) -> int:
+    found = line.search(status)
+    return int(found[1]) if found else 0
 
 
 @cache

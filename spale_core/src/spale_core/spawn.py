@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
 import traceback
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NoReturn
 
 from attrs import field, frozen
 
-from spale_core.errors import SpaleError
+from spale_core import forks
+from spale_core.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,18 +57,27 @@ class Child:
 
 
 def start(plan: Plan) -> Child:
-    """Fork a listener that follows `plan`; in the child this never returns."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    monitor_pid = os.getpid()
-    # A signal must not run the monitor's handlers in the child.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    pid = os.fork()
-    if pid == 0:
-        _be_the_listener(plan, theirs, monitor_pid)
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    """Fork a listener that follows `plan`; in the child this never returns.
+
+    Raise UnavailableError, with nothing left behind, if the kernel gives no process or descriptor.
+    """
+    with ExitStack() as undo:
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            undo.callback(ours.close)
+            undo.callback(theirs.close)
+            monitor_pid = os.getpid()
+            pid = forks.fork()
+            if pid == 0:
+                _be_the_listener(plan, theirs, monitor_pid)
+            undo.callback(forks.end, pid)
+            pidfd = os.pidfd_open(pid)
+        except OSError as error:
+            raise UnavailableError(f"no listener can be started: {error.strerror}") from error
+        undo.pop_all()
     theirs.close()
     ours.settimeout(0)
-    return Child(pid, os.pidfd_open(pid), ours)
+    return Child(pid, pidfd, ours)
 
 
 def _be_the_listener(plan: Plan, channel: socket.socket, monitor_pid: int) -> NoReturn:
@@ -78,13 +88,10 @@ def _be_the_listener(plan: Plan, channel: socket.socket, monitor_pid: int) -> No
         from spale_core import listener  # noqa: PLC0415 - the monitor never holds what reads the network
 
         status = listener.main(plan, channel, monitor_pid)
-    except SpaleError as error:
-        status = error.exit_code
-        sys.stderr.write(f"spale: {error}\n")
     except BaseException:  # noqa: BLE001 - a forked child must never run on in its parent's frames
-        traceback.print_exc()
+        # Nothing of Python's own streams: what they hold back and cannot write would raise here.
+        os.write(2, traceback.format_exc().encode("ascii", "backslashreplace"))
     finally:
-        sys.stderr.flush()
         os._exit(status)
 
 
@@ -95,6 +102,8 @@ def _leave_the_monitor(sockets: Iterable[socket.socket]) -> None:
     monitor decides what they mean.
     """
     signal.set_wakeup_fd(-1)
+    # Nothing of a terminal that the monitor may have, but the descriptor that lines are written to.
+    os.setsid()
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -29,11 +30,8 @@ class Syslog:
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._pid = os.getpid()
-        self._why: OSError | None = None
-        try:
+        with suppress(OSError):
             self._socket.connect(path)
-        except OSError as error:
-            self._why = error
         # Whoever asks first has the file of the time zone read, which the listener may not later, either.
         time.localtime()
 
@@ -41,11 +39,11 @@ class Syslog:
         """Send a line; return False if syslogd has not read enough yet. Raise OSError if there is none."""
         frame = self.frame(level, unix_ms, line)
         try:
-            self._send(frame)
+            self._socket.send(frame, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
-        except OSError as error:
-            return self._send_to_another(frame, error)
+        except OSError:
+            return self._send_to_another(frame)
         return True
 
     def close(self) -> None:
@@ -59,17 +57,10 @@ class Syslog:
         clock = f"{now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02}"
         return f"<{_FACILITY_DAEMON * 8 + level}>{day} {clock} spale[{self._pid}]: {line}".encode("ascii")
 
-    def _send(self, frame: bytes) -> None:
-        self._socket.send(frame, socket.MSG_DONTWAIT)
-
-    def _send_to_another(self, frame: bytes, why: OSError) -> bool:
-        """Send to a syslogd that has come since; raise `why` if there is none, or we may not connect."""
+    def _send_to_another(self, frame: bytes) -> bool:
+        """Send to a syslogd that has come since; the listener may not connect, but name whom it sends to."""
         try:
-            self._socket.connect(self._path)
-            self._why = None
-            self._send(frame)
+            self._socket.sendto(frame, socket.MSG_DONTWAIT, self._path)
         except BlockingIOError:
             return False
-        except PermissionError:
-            raise self._why or why from None
         return True

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import os
-import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from spale_core import forks
 from spale_core.config.files import read_trusted
 from spale_core.config.mistakes import BadValueError, shown
 from spale_core.config.pem import server_public_key
@@ -35,19 +35,18 @@ def look(path: Path) -> bytes:
 def look_apart(path: Path) -> bytes:
     """Do the same in a process that ends with it: nothing of the private key stays in the memory of this one.
 
-    For a process that has no threads.
+    For a process that has no threads. Raise UnavailableError if the kernel gives no other one.
     """
     reader, writer = os.pipe()
-    # A signal is this process's business: the child must not take one for it.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    pid = os.fork()
-    if pid == 0:
-        with suppress(BaseException):
-            os.write(writer, _answer(path))
-        os._exit(0)
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
+        try:
+            pid = forks.fork()
+            if pid == 0:
+                with suppress(BaseException):
+                    os.write(writer, _answer(path))
+                os._exit(0)
+        finally:
+            os.close(writer)
         answer = pipe.read(_PIECE)
     os.waitpid(pid, 0)
     if answer.startswith(_GOOD):

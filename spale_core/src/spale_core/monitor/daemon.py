@@ -18,6 +18,7 @@ from spale_core.errors import SpaleError
 from spale_core.ipc import IpcError
 from spale_core.monitor.ending import DETACHED, UNCONFIRMED, Ending, by_signal
 from spale_core.monitor.farewell import Farewells
+from spale_core.monitor.ground import find_interfaces
 from spale_core.monitor.links import LinkNotices
 from spale_core.monitor.management import Management
 from spale_core.monitor.reload import Reloads
@@ -70,13 +71,22 @@ class Daemon:
                 self._await_listener()
             if self._ending is not None:
                 return
-            first.enforce(list(self._ground.interfaces.values()), succession)
+            first.enforce(self._still_there(), succession)
             self._ground.attempt("succession", succession.finish)
             self._ground.attempt("expiry", first.expel)
             self._ground.attempt("interfaces", first.end_elsewhere)
         self._ground.attempt("adoption", first.finish_adoption)
         self._trial.begin()
         self._announce()
+
+    def _still_there(self) -> list[str]:
+        """Return the interfaces that were there when we began, and still are; raise UnavailableError.
+
+        One that came anew meanwhile is for the first look, which locks it first.
+        """
+        settings, began = self._current.settings, self._ground.interfaces
+        there = find_interfaces(settings.interfaces, wait=settings.wait_interface)
+        return [name for index, name in there.items() if index in began]
 
     def answer(self, listening: socket.socket, group: int | None) -> None:
         """Answer commands that come to `listening` while we serve; members of `group` may read."""
@@ -142,7 +152,7 @@ class Daemon:
             self._take(key.data)
         self._links.turn(self._look)
         if self._current.supervisor.restart_in_s() == 0:
-            self._current.start_listener()
+            self._ground.attempt("listener", self._current.start_listener)
         if self._ending is None:
             self._current = self._reloads.turn(self._current)
         # After the knocks, and one small step at a time.

@@ -95,14 +95,13 @@ def sentence(current: Generation, *, reload_failed: bool) -> str:
     """Return how the daemon is, in words for `systemctl status`."""
     settings, guard = current.settings, current.guard
     guarded = [attachment.interface for attachment in guard.attachments]
-    others = [name for name in settings.interfaces if name not in (*guarded, *guard.waiting)]
     where = ", ".join(guarded) or "no interface"
     services, clients = _count(len(settings.services), "service"), _count(len(settings.clients), "client")
     parts = [f"guards {services} on {where} for {clients}"]
     if guard.waiting:
         parts.append(f"waits for {', '.join(guard.waiting)}")
-    if others:
-        parts.append(f"not on {', '.join(others)}")
+    if guard.missing:
+        parts.append(f"not on {', '.join(sorted(guard.missing))}")
     if settings.log_only:
         parts.append("LOG_ONLY: nothing is dropped")
     if not current.supervisor.is_ready:

@@ -74,11 +74,18 @@ class Supervisor:
         return self._child.pid if self._child else 0
 
     def start(self, seen: Mapping[bytes, Source | None], ignored: frozenset[int] = frozenset()) -> None:
-        """Fork a listener that knows the replay identities `seen` and the interfaces `ignored`."""
-        self._child = self._start(evolve(self._plan, seen=seen, ignored=ignored))
+        """Fork a listener that knows the replay identities `seen` and the interfaces `ignored`.
+
+        Raise UnavailableError if there can be none just now; the next try is then planned.
+        """
+        self._started_s = self._heard_s = time.monotonic()
+        try:
+            self._child = self._start(evolve(self._plan, seen=seen, ignored=ignored))
+        except UnavailableError:
+            self.schedule_restart()
+            raise
         self.ignored = ignored
         self._selector.register(self._child.channel, selectors.EVENT_READ, self)
-        self._started_s = self._heard_s = time.monotonic()
         self._restart_s = None
         self.is_ready = False
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import socket
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -30,8 +29,11 @@ class Syslog:
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._pid = os.getpid()
-        with suppress(OSError):
+        self._why: OSError | None = None
+        try:
             self._socket.connect(path)
+        except OSError as error:
+            self._why = error
         # Whoever asks first has the file of the time zone read, which the listener may not later, either.
         time.localtime()
 
@@ -42,8 +44,8 @@ class Syslog:
             self._socket.send(frame, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
-        except OSError:
-            return self._send_to_another(frame)
+        except OSError as error:
+            return self._send_to_another(frame, error)
         return True
 
     def close(self) -> None:
@@ -57,10 +59,15 @@ class Syslog:
         clock = f"{now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02}"
         return f"<{_FACILITY_DAEMON * 8 + level}>{day} {clock} spale[{self._pid}]: {line}".encode("ascii")
 
-    def _send_to_another(self, frame: bytes) -> bool:
-        """Send to a syslogd that has come since; the listener may not connect, but name whom it sends to."""
+    def _send_to_another(self, frame: bytes, why: OSError) -> bool:
+        """Send to a syslogd that has come since; raise `why` if there is none, or it is not for us.
+
+        The listener may not connect, but say with each line whom it is for.
+        """
         try:
             self._socket.sendto(frame, socket.MSG_DONTWAIT, self._path)
         except BlockingIOError:
             return False
+        except PermissionError:
+            raise self._why or why from None
         return True

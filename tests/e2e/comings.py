@@ -18,7 +18,7 @@ from spale_bpf.programs import program_ids
 from spale_core.demo.poll import until
 from spale_core.demo.stage import DOOR
 
-DEADLINE_S = 10
+DEADLINE_S = 30
 
 
 def delete(house, name=DOOR):

@@ -34,7 +34,7 @@ ATTACHES = 3
 """Where so many attaches of nobody's take longer than that, the machine is too busy to keep it."""
 
 TIMES = 20
-DEADLINE_S = 10
+DEADLINE_S = 30
 SPARE = "spare0"
 
 

@@ -15,7 +15,7 @@ from spale_core.outlet import Outlet
 
 STAMPED = re.compile(r"(.*) time=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 PIECE = 2**20
-PATIENCE_S = 10
+PATIENCE_S = 30
 
 
 class Reader:

@@ -27,7 +27,7 @@ from spale_crypto_hpke.suite import KeyPair
 
 pytestmark = pytest.mark.kernel
 
-DEADLINE_S = 10
+DEADLINE_S = 60
 HOME = "127.0.0.1"
 SSH = frozenset({Service(Protocol.TCP, 22)})
 

@@ -14,7 +14,7 @@ from paper_house import opened
 
 from spale_core.monitor.servicemanager import ServiceManager
 
-DEADLINE_S = 10
+DEADLINE_S = 60
 
 
 class Ear:

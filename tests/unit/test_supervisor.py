@@ -23,7 +23,7 @@ from spale_core.spawn import Child, Plan
 SOURCE = Source(ip_address("192.0.2.7"))
 CLAIM = Claim(0, bytes(32), 1, SOURCE, True, frozenset(), 0)  # noqa: FBT003 - in order
 REFUSED = Refused(Reason.BAD_MAC, SOURCE)
-DEADLINE_S = 5
+DEADLINE_S = 30
 
 
 class Stage:

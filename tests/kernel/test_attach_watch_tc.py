@@ -182,6 +182,15 @@ def test_a_daemon_without_root_can_detach(made, mode, flood):
         flood.must_arrive()
 
 
+@pytest.mark.usefixtures("made")
+def test_a_start_without_root_and_without_pins_says_what_helps(mode):
+    """Over an earlier daemon it is refused, with the ways out, and nothing changes."""
+    before, told = attached("door0"), pytest.raises(libbpf.LibbpfError, match="`spale detach` as root")
+    with dataplane(**WAYS[mode]) as successor, without_sys_admin(), told:
+        successor.attach(DOORS[:1])
+    assert attached("door0") == before
+
+
 def test_a_successor_is_not_fought(made, mode):
     """Where a later start has taken over, the earlier daemon says so and leaves it alone."""
     with dataplane(**WAYS[mode]) as successor:

@@ -11,17 +11,24 @@ from spale_bpf import libbpf
 _OUR_NAMES = "spale"
 """What the names of our programs, and of the original's, begin with."""
 
+_NOT_TOLD = (
+    "whose program that is, the kernel tells only with CAP_SYS_ADMIN: start once with it,"
+    " or run `spale detach` as root, which opens the ports"
+)
+
 
 def program_name(program_id: int) -> str | None:
     """Return the name of a loaded program, or None if it is gone meanwhile.
 
-    Raise LibbpfError: EPERM without CAP_SYS_ADMIN.
+    Raise LibbpfError: EPERM without CAP_SYS_ADMIN, with what to do then.
     """
     try:
         descriptor = libbpf.prog_get_fd_by_id(program_id)
     except libbpf.LibbpfError as error:
         if error.number == errno.ENOENT:
             return None
+        if error.number == errno.EPERM:
+            raise libbpf.LibbpfError(error.what, error.number, _NOT_TOLD) from None
         raise
     try:
         return libbpf.prog_info(descriptor).name

@@ -41,6 +41,12 @@ class CannotCreateError(SpaleError):
     exit_code = 73
 
 
+class OutputError(SpaleError):
+    """Standard output that cannot be written, such as to a disk that is full."""
+
+    exit_code = 74
+
+
 class PermissionDeniedError(SpaleError):
     """The caller lacks the privilege."""
 

@@ -61,12 +61,7 @@ def ask(arguments: argparse.Namespace, method: str, **params: object) -> Any:  #
 def show(arguments: argparse.Namespace, result: object, lines: Iterable[str]) -> int:
     """Print `result` as JSON, or `lines` for people, as was asked for; return 0."""
     printed = [json.dumps(result, indent=2)] if arguments.json else lines
-    try:
-        sys.stdout.write("".join(f"{line}\n" for line in printed))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever reads has seen enough, as `head` has. What is left in the buffer must go somewhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.stdout.write("".join(f"{line}\n" for line in printed))
     return 0
 
 

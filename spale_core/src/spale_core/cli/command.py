@@ -8,6 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from spale_core.cli.streams import Streams, UnreadError
 from spale_core.errors import NotYetError, SpaleError, UsageError
 
 if TYPE_CHECKING:
@@ -101,11 +102,28 @@ def not_yet(what: str) -> NoReturn:
 
 
 def guarded(prog: str, command: Callable[[Sequence[str]], int], arguments: Sequence[str] | None) -> int:
-    """Run `command`; print an error of ours as ``prog: message`` and return its exit code."""
+    """Run `command`; print an error of ours as ``prog: message`` and return its exit code.
+
+    The standard streams are `Streams` meanwhile; output that nobody reads ends it with BROKEN_PIPE.
+    """
+    with Streams():
+        try:
+            return _flushed(command, sys.argv[1:] if arguments is None else arguments)
+        except UnreadError as error:
+            return error.exit_code
+        except SpaleError as error:
+            sys.stderr.write(f"{prog}: {error}\n")
+            return error.exit_code
+        except KeyboardInterrupt:
+            return INTERRUPTED
+
+
+def _flushed(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+    """Run `command`; raise OutputError if what it printed cannot be written."""
     try:
-        return command(sys.argv[1:] if arguments is None else arguments)
-    except SpaleError as error:
-        sys.stderr.write(f"{prog}: {error}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        return INTERRUPTED
+        code = command(arguments)
+    except SystemExit:  # argparse's, behind --help and --version
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
+    return code

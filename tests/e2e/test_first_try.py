@@ -16,6 +16,7 @@ from spale_core.model import Protocol, Service
 
 SSH = Service(Protocol.TCP, 22)
 PORTS = f"{SSH},{NOBODY}"
+BRIEFLY = ("--wait-sec", "1")
 
 
 @pytest.fixture(scope="module")
@@ -42,24 +43,23 @@ def test_the_port_is_open_when_it_returns(street, family):
 
 def test_still_shut(street, family):
     """Who is a stranger to the server waits in vain, and is told what was seen."""
-    code, words = failure(street, "stranger", street.guest(family), "--wait", "22", "--wait-sec", "1")
+    code, words = failure(street, "stranger", street.guest(family), "--wait", "22", *BRIEFLY)
     address = street.stage.server_addresses[family]
     assert code == 69
-    assert re.search(
-        rf"port 22 did not open in \d+\.\d s: {re.escape(str(address))}: still shut$", words, re.MULTILINE
-    )
+    seen = rf"{re.escape(str(address))}: still shut; the server's log says why"
+    assert re.search(rf"port 22 did not open in \d+\.\d s: {seen}$", words, re.MULTILINE)
 
 
 def test_refused(street, family):
     """Where nobody listens behind the door."""
-    code, words = failure(street, "anna", street.guest(family), "--wait", str(NOBODY.port))
+    code, words = failure(street, "anna", street.guest(family), "--wait", str(NOBODY.port), *BRIEFLY)
     assert (code, words.rpartition(": ")[2]) == (69, "refused")
 
 
 def test_no_route(street, family):
     """To another host than the one that was knocked at, where there is no way."""
     nowhere = "10.255.255.1" if family == 4 else "fd00::1"
-    code, words = failure(street, "anna", street.guest(family), "--connect", nowhere, "22")
+    code, words = failure(street, "anna", street.guest(family), "--connect", nowhere, "22", *BRIEFLY)
     assert (code, words.rpartition(": ")[2]) == (69, "no route")
 
 

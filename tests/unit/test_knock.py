@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import pytest
 from attrs import define, field
 
-from spale_core.errors import PluginError, UnavailableError, UsageError
+from spale_core.errors import PluginError, UsageError
 from spale_core.knock import MAX_TARGETS, Binding, BindingMode, Knock, Target, choose_targets
 from spale_core.model import Protocol, Service, Source
 from spale_core.schemes import find_scheme
@@ -87,7 +87,7 @@ def test_the_families_take_turns() -> None:
     found = targets(
         *(f"2001:db8::{number}" for number in range(1, 11)), "192.0.2.1", "192.0.2.2", "192.0.2.1"
     )
-    chosen = choose_targets(found, (None, None))
+    chosen = choose_targets(found, {4, 6})
     assert len(chosen) == MAX_TARGETS
     assert [str(target.address) for target in chosen][:5] == [
         "2001:db8::1",
@@ -101,14 +101,37 @@ def test_the_families_take_turns() -> None:
 def test_a_binding_limits_the_families() -> None:
     """What is bound to an IPv4 address never goes to an IPv6 one, where it would be refused."""
     found = targets("2001:db8::1", "192.0.2.1")
-    (chosen,) = choose_targets(found, (PUBLIC4, None))
+    (chosen,) = choose_targets(found, Binding.parse("8.8.8.8").versions)
     assert chosen.address == ip_address("192.0.2.1")
-    with pytest.raises(UnavailableError, match="no IPv6 address"):
-        choose_targets(targets("192.0.2.1"), (None, PUBLIC6))
-    with pytest.raises(UsageError, match="different families"):
-        choose_targets(found, (PUBLIC4, PUBLIC6))
-    with pytest.raises(UnavailableError, match="no IP address"):
-        choose_targets([], (None, None))
+    assert choose_targets(targets("192.0.2.1"), {6}) == ()
+
+
+@pytest.mark.parametrize("text", ["203.0.113.0/24,2001:db8::7", "2001:db8::7,203.0.113.0/24"])
+def test_a_binding_for_each_family(text: str) -> None:
+    """Each datagram claims what is of the family that it is sent by, with that one's bits."""
+    requester, binding = RecordingRequester(), Binding.parse(text)
+    assert (str(binding), binding.versions) == (text, {4, 6})
+    knock = Knock(requester, binding)
+    for local, source, bits, words in (
+        (PRIVATE4, "203.0.113.0", 120, "bound to 203.0.113.0/24"),
+        (LOCAL6, "2001:db8::7", 0, "bound to 2001:db8::7"),
+    ):
+        knock.datagram(local, 0)
+        assert (requester.asked["source"], requester.asked["source_bits"]) == (
+            Source(ip_address(source)),
+            bits,
+        )
+        assert binding.described(local) == words
+    assert [binding.misses(local) for local in (PUBLIC4, PUBLIC6)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "text", ["192.0.2.1,192.0.2.2", "192.0.2.1,2001:db8::1,2001:db8::2", "192.0.2.1,", "auto,192.0.2.1", ","]
+)
+def test_a_family_is_bound_once(text: str) -> None:
+    """Two addresses of one, or a word among them, are usage errors."""
+    with pytest.raises(UsageError):
+        Binding.parse(text)
 
 
 def test_a_datagram_carries_the_wish() -> None:

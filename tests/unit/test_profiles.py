@@ -171,6 +171,11 @@ def test_delete(root: Path, key: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert list(root.iterdir()) == []
     assert profile("delete", "-y", "home") == 66
     assert "no profile 'home'" in capsys.readouterr().err
+    made(key)
+    for command in ("show", "set", "delete"):
+        capsys.readouterr()
+        assert profile(command, "HONE") == 66
+        assert "did you mean home?" in capsys.readouterr().err
 
 
 def test_a_link_is_removed_and_not_followed(root: Path, tmp_path: Path) -> None:
@@ -246,3 +251,20 @@ def test_an_unknown_profile(key: Path, capsys: pytest.CaptureFixture[str]) -> No
     made(key)
     assert send.main(["-p", "hone"]) == 66
     assert "did you mean home?" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("root")
+def test_a_profile_without_its_option(key: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A bare word that is one's name is what -p was forgotten for."""
+    made(key)
+    capsys.readouterr()
+    assert send.main(["home"]) == 64
+    assert "did you mean -p home?" in capsys.readouterr().err
+    assert send.main(["work"]) == 64
+    assert "see spale-send --help" in capsys.readouterr().err
+
+
+def test_a_device_of_windows_is_the_reason(key: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever is on another system could not guess."""
+    assert profile("create", "aux", *WHERE, "--key", str(key)) == 64
+    assert "on Windows" in capsys.readouterr().err

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SERVER, CLIENT = KeyPair.generate(), KeyPair.generate()
-DEADLINE_S = 5
+DEADLINE_S = 30
 
 
 @pytest.fixture
@@ -113,7 +113,9 @@ def test_verbose_says_what_is_sent(key: Path, capsys: pytest.CaptureFixture[str]
     output = capsys.readouterr()
     assert output.out == ""
     # Whether somebody keeps this host's clock is said before.
-    assert output.err.endswith("spale-send: sent to 127.0.0.1 from 127.0.0.1, bound to 198.51.100.0/24\n")
+    assert output.err.endswith(
+        "spale-send: sent to 127.0.0.1 port 9 from 127.0.0.1, bound to 198.51.100.0/24\n"
+    )
 
 
 def test_a_key_file_open_to_others_is_warned_about(key: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,6 +125,14 @@ def test_a_key_file_open_to_others_is_warned_about(key: Path, capsys: pytest.Cap
     warning = capsys.readouterr().err
     assert "warning" in warning
     assert "chmod 600" in warning
+
+
+def test_only_a_private_key_has_to_be_hidden(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody is told to shut a file that is no key, such as one of the system's."""
+    path = tmp_path / "passwd"
+    path.write_text("root:x:0:0\n")
+    assert send.main(["--host", "127.0.0.1", "--port", "9", "--key", str(path)]) == 65
+    assert "chmod" not in capsys.readouterr().err
 
 
 MISTAKES = {
@@ -139,14 +149,33 @@ MISTAKES = {
     "services": (["ALL", "--services", "22/sctp"], 64, "--services:"),
     "nine services": (["ALL", "--services", "1-9/tcp"], 65, "at most 8"),
     "source": (["ALL", "--source", "eth0"], 64, "not an address"),
-    "source of the other family": (["ALL", "--source", "::1"], 69, "no IPv6 address"),
-    "a source that is not ours": (["ALL", "--source", "203.0.113.9"], 69, "nothing could be sent"),
+    "source of the other family": (
+        ["ALL", "--source", "::1"],
+        69,
+        "127.0.0.1 has no IPv6 address, and --source ::1 wants one",
+    ),
+    "binding of the other family": (
+        ["ALL", "--bind-source", "2001:db8::2"],
+        69,
+        "127.0.0.1 has no IPv6 address, and --bind-source 2001:db8::2 wants one",
+    ),
+    "source and -6": (["ALL", "-6", "--source", "127.0.0.9"], 64, "--source 127.0.0.9 is IPv4, and -6 wants"),
+    "binding and -6": (
+        ["ALL", "-6", "--bind-source", "192.0.2.0/24"],
+        64,
+        "--bind-source 192.0.2.0/24 is IPv4",
+    ),
+    "a source that is not ours": (
+        ["ALL", "--source", "203.0.113.9"],
+        69,
+        "--source: 203.0.113.9 is no address of this",
+    ),
     "binding": (["ALL", "--bind-source", "on"], 64, "write auto, off"),
     "binding to loopback": (["ALL", "--bind-source", "127.0.0.1"], 65, "cannot be the source"),
     "binding and source differ": (
         ["ALL", "--bind-source", "192.0.2.1", "--source", "::1"],
         64,
-        "different families",
+        "--source ::1 is IPv6, and --bind-source 192.0.2.1 wants IPv4",
     ),
     "unknown name": (["--host", "spale.invalid", "--port", "9", "--key", "KEY"], 69, "does not resolve"),
     "a name that is none": (
@@ -190,7 +219,9 @@ def test_a_bad_key_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
     path.touch(0o600)
     path.write_bytes(keys.write_private(CLIENT.private.private_bytes_raw()))
     assert send.main(["--host", "127.0.0.1", "--port", "9", "--key", str(path)]) == 65
-    assert "only.key: no public key" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "only.key: no public key" in said
+    assert f"cat server.key.pub {path} >NEWFILE" in said
     path.write_bytes(bytes(100_000))
     assert send.main(["--host", "127.0.0.1", "--port", "9", "--key", str(path)]) == 65
     assert "too large" in capsys.readouterr().err

@@ -74,6 +74,15 @@ def test_a_command_is_told_when_nobody_reads_it(knock: list[str]) -> None:
     assert not ignored & 1 << signal.SIGPIPE - 1
 
 
+def test_waiting_takes_as_long_as_it_may(knock: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A source that is not there, and so nothing sent, is told at once and tried again until the end."""
+    assert send.main([*knock, "--source", "203.0.113.9", "--wait", "9", "--wait-sec", "1"]) == 69
+    said = capsys.readouterr().err
+    assert "nothing could be sent: --source: 203.0.113.9 is no address of this host" in said
+    assert "; trying again for 1 s\n" in said
+    assert said.endswith(" s: 127.0.0.1: no route\n")
+
+
 @pytest.mark.parametrize(("command", "code"), [("/nonexistent/command", 127), ("/", 126)])
 def test_a_command_that_cannot_be_run(knock: list[str], command: str, code: int) -> None:
     """The codes of a shell, and a word why."""

@@ -113,15 +113,45 @@ def test_still_shut() -> None:
     """A port that never answers is told from one that refuses, when the time is over and not much later."""
     with silent_port() as server:
         began = time.monotonic()
-        with pytest.raises(UnavailableError, match=r"127\.0\.0\.1: still shut"):
+        with pytest.raises(UnavailableError, match=r"127\.0\.0\.1: still shut; the server's log says why$"):
             Wait([target(server)], None, nothing, repeat(0.1)).connection(0.3)
         assert time.monotonic() - began >= 0.3
 
 
 def test_refused() -> None:
-    """Where nobody listens it is not worth the whole time."""
-    with port() as server, pytest.raises(UnavailableError, match="refused"):
-        Wait([target(server)], None, nothing, repeat(60.0)).connection(600)
+    """Where nobody listens it is waited all the time that was given, as a service may be starting again."""
+    began = time.monotonic()
+    with port() as server, pytest.raises(UnavailableError, match=r"refused$"):
+        Wait([target(server)], None, nothing, repeat(60.0)).connection(1.5)
+    assert time.monotonic() - began >= 1.5
+
+
+@define
+class Roaming:
+    """A target that cannot be tried the first few times, as by a laptop that is just waking."""
+
+    place: tuple[str, int]
+    lost: int = 3
+    address = LOOPBACK
+
+    @property
+    def socket_address(self) -> tuple[str, int]:
+        """Return where it is; to a broadcast address no connection can be begun."""
+        self.lost -= 1
+        return self.place if self.lost < 0 else ("255.255.255.255", 9)
+
+
+def test_a_network_that_comes_up() -> None:
+    """What could not even be tried is no reason to give up; when it can be, what was seen then is told."""
+    with port() as server:
+        server.listen()
+        wait = Wait([Roaming(server.getsockname())], None, nothing, repeat(60.0))
+        with wait.connection(DEADLINE_S) as made:
+            assert made.getpeername() == server.getsockname()
+    with silent_port() as server:
+        wait = Wait([Roaming(server.getsockname())], None, nothing, repeat(60.0))
+        with pytest.raises(UnavailableError, match="still shut"):
+            wait.connection(2.0)
 
 
 def test_every_address_is_tried_and_told() -> None:

@@ -11,13 +11,13 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, cast
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from spale_core.errors import UnavailableError, UsageError
+from spale_core.errors import UsageError
 from spale_core.model import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable
 
     from spale_core.interfaces import Requester
     from spale_core.model import Address, Service
@@ -53,17 +53,34 @@ class BindingMode(enum.Enum):
 
 @frozen
 class Binding:
-    """The address that a datagram claims to come from; FIXED: `source` and `bits` as for `Requester.seal`."""
+    """The address that a datagram claims to come from; FIXED: `source` and `bits` as for `Requester.seal`.
+
+    `other` is what is claimed from an address of the other family, if a FIXED one names both.
+    """
 
     mode: BindingMode
     source: Source | None = None
     bits: int = 0
+    other: Binding | None = None
 
     @classmethod
     def parse(cls, text: str) -> Binding:
-        """Return what ``auto``, ``off``, an address or a prefix stands for; raise UsageError."""
+        """Return what ``auto``, ``off``, an address, a prefix, or one of each family stands for.
+
+        Raise UsageError.
+        """
         if text in {BindingMode.AUTO.value, BindingMode.OFF.value}:
             return cls(BindingMode(text))
+        first, *others = map(cls._fixed, text.split(","))
+        if len(others) > 1 or any(other.versions == first.versions for other in others):
+            raise UsageError(
+                f"{text} names a family twice; write one address or prefix of each, "
+                "such as 203.0.113.7,2001:db8::/56"
+            )
+        return evolve(first, other=others[0]) if others else first
+
+    @classmethod
+    def _fixed(cls, text: str) -> Binding:
         try:
             if "/" not in text:
                 return cls(BindingMode.FIXED, Source(ip_address(text)))
@@ -79,10 +96,20 @@ class Binding:
         offset = _PACKED_BITS - prefix.max_prefixlen
         return cls(BindingMode.FIXED, Source(first), 0 if whole else offset + prefix.prefixlen)
 
+    def __str__(self) -> str:
+        """Return it as `parse` takes it."""
+        own = self.mode.value if self.source is None else _written(self.source, self.bits)
+        return own if self.other is None else f"{own},{self.other}"
+
     @property
-    def address(self) -> Address | None:
-        """Return the address if it is fixed."""
-        return None if self.source is None else self.source.address
+    def versions(self) -> frozenset[int]:
+        """Return the versions of IP of the addresses that are fixed; none if it is not FIXED."""
+        sources = (each.source for each in (self, self.other) if each is not None)
+        return frozenset(source.address.version for source in sources if source is not None)
+
+    def of(self, local: Address) -> Binding:
+        """Return the part that counts for a socket that sends from `local`."""
+        return self.other if self.other is not None and local.version in self.other.versions else self
 
     def claimed(self, local: Address) -> Source | None:
         """Return what to claim from a socket that sends from `local`; None claims nothing.
@@ -91,50 +118,40 @@ class Binding:
         """
         if self.mode is BindingMode.AUTO:
             return Source(local) if local.is_global else None
-        return self.source
+        return self.of(local).source
 
     def misses(self, local: Address) -> bool:
         """Tell whether the server will see another source than the one claimed from `local`.
 
         Only a globally routable address is sure to be seen as it is.
         """
-        if self.source is None or not local.is_global or self.source.address.version != local.version:
+        part = self.of(local)
+        if part.source is None or not local.is_global or part.source.address.version != local.version:
             return False
-        return not self._covers(Source(local))
-
-    def _covers(self, source: Source) -> bool:
-        if self.source is None:
-            return True
-        unused = _PACKED_BITS - self.bits if self.bits else 0
-        ours, theirs = (int.from_bytes(each.packed, "big") >> unused for each in (self.source, source))
-        return ours == theirs
+        unused = _PACKED_BITS - part.bits if part.bits else 0
+        ours, theirs = (int.from_bytes(each.packed, "big") >> unused for each in (part.source, Source(local)))
+        return ours != theirs
 
     def described(self, local: Address) -> str:
         """Return in words what is claimed from `local`."""
         claimed = self.claimed(local)
-        if claimed is None:
-            return "not bound"
-        if not self.bits:
-            return f"bound to {claimed}"
-        unused = _PACKED_BITS - claimed.address.max_prefixlen
-        return f"bound to {claimed}/{self.bits - unused}"
+        return "not bound" if claimed is None else f"bound to {_written(claimed, self.of(local).bits)}"
 
 
-def choose_targets(found: Iterable[Target], only: Sequence[Address | None]) -> tuple[Target, ...]:
-    """Return the targets to knock at, each once, the families in turn, at most MAX_TARGETS.
+def _written(source: Source, bits: int) -> str:
+    """Return an address, or a prefix if `bits` say so, as people write it."""
+    return f"{source}/{bits - _PACKED_BITS + source.address.max_prefixlen}" if bits else str(source)
 
-    `only` are addresses whose family a target must share: the one claimed and the one sent from; None says
-    nothing. Raise UnavailableError if no target remains: a binding is never weakened to reach another one.
+
+def choose_targets(found: Iterable[Target], versions: Collection[int]) -> tuple[Target, ...]:
+    """Return the targets to knock at: of these `versions` of IP, each once, in turn, at most MAX_TARGETS.
+
+    None may remain: a binding is never weakened to reach another one.
     """
-    versions = {address.version for address in only if address is not None}
-    if len(versions) > 1:
-        raise UsageError("the address to send from and the address to bind to are of different families")
-    targets = {target.address: target for target in found}
-    fitting = [target for target in targets.values() if versions <= {target.address.version}]
-    if not fitting:
-        family = f"IPv{versions.pop()}" if versions else "IP"
-        raise UnavailableError(f"the name has no {family} address, and that is the family asked for")
-    families = ([target for target in fitting if target.address.version == version] for version in (6, 4))
+    targets = {target.address: target for target in found if target.address.version in versions}
+    families = (
+        [target for target in targets.values() if target.address.version == version] for version in (6, 4)
+    )
     return tuple(target for target in chain.from_iterable(zip_longest(*families)) if target)[:MAX_TARGETS]
 
 
@@ -152,7 +169,7 @@ class Knock:
         return self.requester.seal(
             unix_ms=unix_ms,
             source=self.binding.claimed(local),
-            source_bits=self.binding.bits,
+            source_bits=self.binding.of(local).bits,
             services=self.services,
             idle_s=self.idle_s,
         )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,8 +15,10 @@ from spale_core.errors import DataError, SpaleError, UsageError
 from spale_core.fingerprint import fingerprint
 from spale_core.keyfile import KeyKind, read_key_file
 from spale_core.sending import folders, profiles
+from spale_core.sending.addresses import refuse_other_forms
 from spale_core.sending.fields import FIELDS, WIRES
 from spale_core.sending.keys import read_key, requester
+from spale_core.sending.limits import Said, find_limits, refuse_version_1
 from spale_core.sending.places import profile_root
 
 if TYPE_CHECKING:
@@ -96,6 +99,7 @@ def _create(options: argparse.Namespace) -> None:
     missing += ["--key"] if options.key is None else []
     if missing:
         raise UsageError(f"{', '.join(missing)} missing; see {PROG} profile create --help")
+    _refuse_contradictions(texts)
     folder = folders.create(profile_root(), options.name, texts, _key(options.key))
     sys.stdout.write(f"{shown(folder)}: made; knock with {PROG} -p {options.name}\n")
 
@@ -108,6 +112,8 @@ def _set(options: argparse.Namespace) -> None:
         raise UsageError(f"{', '.join(lost)}: a profile needs it; give a value")
     if texts == profile.texts and options.key is None:
         raise UsageError(f"nothing to change; see {PROG} profile set --help")
+    if texts != profile.texts:
+        _refuse_contradictions(texts)
     folders.change(profile_root(), options.name, texts, None if options.key is None else _key(options.key))
 
 
@@ -116,6 +122,18 @@ def _changed(texts: Mapping[str, str], options: argparse.Namespace) -> dict[str,
     given = {field.key: getattr(options, field.attribute) for field in FIELDS}
     after = {**texts, **{key: text for key, text in given.items() if text is not None}}
     return {key: text for key, text in after.items() if text}
+
+
+def _refuse_contradictions(texts: Mapping[str, str]) -> None:
+    """Raise UsageError for keys that exclude each other, and for a host that is written as in a URL."""
+    said = {
+        field.attribute: Said(field.key, field.read(texts[field.key]))
+        for field in FIELDS
+        if field.key in texts
+    }
+    refuse_version_1(said)
+    find_limits(said, socket.AF_UNSPEC)
+    refuse_other_forms(texts.get("HOST", ""))
 
 
 def _key(path: str) -> bytes:
@@ -179,6 +197,7 @@ def _fingerprints(profile: Profile) -> dict[str, str]:
 
 def _delete(options: argparse.Namespace) -> None:
     name = profiles.check_name(options.name)
+    folders.find(profile_root(), name)
     if not options.yes and not _agreed(f"remove the profile {name} and its key? [y/N] "):
         raise UsageError(f"{name} was not removed; -y removes it without a question")
     folders.delete(profile_root(), name)

@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from spale_core.cli.command import guarded
 from spale_core.cli.send_options import PROG, send_parser
 from spale_core.config.mistakes import shown
-from spale_core.errors import UnavailableError, UsageError
-from spale_core.knock import Knock, choose_targets
+from spale_core.errors import SpaleError, UnavailableError, UsageError
+from spale_core.knock import Knock
 from spale_core.sending.addresses import resolve
 from spale_core.sending.fields import WIRES
 from spale_core.sending.keys import read_key, requester
+from spale_core.sending.limits import choose, left_out
 from spale_core.sending.rounds import Rounds
 from spale_core.sending.wish import make_wish
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from spale_core.knock import Target
     from spale_core.sending.profiles import Profile
     from spale_core.sending.wish import Wish
+
+_LEAST_WAIT_S: Final = 1.0
+"""So long a port is tried even if finding the name took all the time there was."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,14 +52,15 @@ def _run(arguments: Sequence[str]) -> int:
     options, command = _parsed(arguments)
     wish = make_wish(options, _profile(options.profile))
     note = _say if options.verbose else _ignore
+    began = time.monotonic()
     rounds = _rounds(wish, note)
     if options.dry_run:
         return _preview(wish, rounds)
     if options.verbose:
         _say_clock()
-    rounds.first()
-    if wish.wait or wish.connect:
-        connection = _opened(wish, rounds, note)
+    _first(wish, rounds)
+    if wish.waits:
+        connection = _opened(wish, rounds, note, began)
         if wish.connect:
             return _relay(connection)
         connection.close()
@@ -69,7 +74,7 @@ def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     cut = list(arguments).index("--") if "--" in arguments else len(arguments)
     options, command = send_parser().parse_args(arguments[:cut]), list(arguments[cut + 1 :])
     if options.command:
-        raise UsageError(f"{shown(options.command[0])} is not an option; see {PROG} --help")
+        raise UsageError(_stray(options.command[0]))
     if cut < len(arguments) and not command:
         raise UsageError("no command behind --")
     if command and options.connect:
@@ -77,20 +82,50 @@ def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     return options, command
 
 
+def _stray(word: str) -> str:
+    from spale_core.sending.places import profile_root  # noqa: PLC0415 - only for a mistake
+    from spale_core.sending.profiles import names  # noqa: PLC0415 - the same
+
+    try:
+        is_profile = word in names(profile_root())
+    except SpaleError:
+        is_profile = False
+    better = f"did you mean -p {word}?" if is_profile else f"see {PROG} --help"
+    return f"{shown(word)} is not an option; {better}"
+
+
 def _profile(name: str | None) -> Profile | None:
     if name is None:
         return None
     from spale_core.sending.places import profile_root  # noqa: PLC0415 - only for -p
-    from spale_core.sending.profiles import read  # noqa: PLC0415 - the same
+    from spale_core.sending.profiles import open_to_others, read  # noqa: PLC0415 - the same
 
-    return read(profile_root(), name)
+    profile = read(profile_root(), name)
+    for path in open_to_others(profile):
+        _say(f"warning: others may write to {shown(path)}, and so send your knocks elsewhere; chmod go-w it")
+    return profile
 
 
 def _rounds(wish: Wish, note: Callable[[str], None]) -> Rounds:
     made = requester(WIRES[wish.wire], wish.key, read_key(wish.key, _say))
     knock = Knock(made, wish.binding, wish.services, wish.idle_s)
-    found = resolve(wish.host, wish.port, wish.family)
-    return Rounds(knock, choose_targets(found, (wish.binding.address, wish.source)), wish.source, _say, note)
+    found = resolve(wish.host, wish.port, wish.family, wish.wait_s if wish.waits else 0)
+    targets = choose(wish.host, found, wish.limits)
+    left = left_out(found, wish.limits)
+    if left:
+        # What is relayed to goes to an address that was knocked at; nothing else connects.
+        (note if wish.connect else _say)(f"warning: {left}")
+    return Rounds(knock, targets, wish.source, _say, note)
+
+
+def _first(wish: Wish, rounds: Rounds) -> None:
+    """Knock; where a port is waited for, a network that is just coming up is no reason to give up."""
+    try:
+        rounds.first()
+    except UnavailableError as error:
+        if not wish.waits:
+            raise
+        _say(f"{error}; trying again for {wish.wait_s} s")
 
 
 def _preview(wish: Wish, rounds: Rounds) -> int:
@@ -105,31 +140,38 @@ def _preview(wish: Wish, rounds: Rounds) -> int:
     return 0
 
 
-def _opened(wish: Wish, rounds: Rounds, note: Callable[[str], None]) -> socket.socket:
-    """Return a connection to the port that was to open; raise UnavailableError, saying what it was like."""
+def _opened(wish: Wish, rounds: Rounds, note: Callable[[str], None], began: float) -> socket.socket:
+    """Return a connection to the port that was to open; raise UnavailableError, saying what it was like.
+
+    `began` is when the wait did, by the monotonic clock: finding the name is part of it.
+    """
     from spale_core.sending.waiting import Wait, knock_pauses  # noqa: PLC0415 - only for --wait and --connect
 
-    began = time.monotonic()
+    knocked = time.monotonic()
     host, port = wish.connect or (wish.host, wish.wait or 0)
+    source = None if wish.source is None else wish.source.address
+    left_s = began + wish.wait_s - knocked
+    wait = Wait(_doors(wish, host, port, rounds, left_s), source, rounds.again, knock_pauses(wish.rounds))
     try:
-        connection = Wait(
-            _doors(wish, host, port, rounds), wish.source, rounds.again, knock_pauses(wish.rounds)
-        ).connection(wish.wait_s)
+        connection = wait.connection(max(began + wish.wait_s - time.monotonic(), _LEAST_WAIT_S))
     except UnavailableError as error:
         waited = time.monotonic() - began
         if note is _ignore:
             _say_clock()
         raise UnavailableError(f"{shown(host)} port {port} did not open in {waited:.1f} s: {error}") from None
     address = connection.getpeername()[0]
-    note(f"{address} port {port} was open {1000 * (time.monotonic() - began):.0f} ms after the knock")
+    note(f"{address} port {port} was open {1000 * (time.monotonic() - knocked):.0f} ms after the knock")
     return connection
 
 
-def _doors(wish: Wish, host: str, port: int, rounds: Rounds) -> list[Target]:
-    """Return where the port is to open: at what was knocked at, unless another host is named."""
+def _doors(wish: Wish, host: str, port: int, rounds: Rounds, patience_s: float) -> list[Target]:
+    """Return where the port is to open: at what was knocked at, unless another host is named.
+
+    For that one's addresses it is asked `patience_s` s at most while nobody answers.
+    """
     if host == wish.host:
         return [target.at(port) for target in rounds.targets]
-    return list(choose_targets(resolve(host, port, wish.family), (wish.binding.address, wish.source)))
+    return list(choose(host, resolve(host, port, wish.family, patience_s), wish.limits))
 
 
 def _relay(connection: socket.socket) -> int:

@@ -89,7 +89,7 @@ FIELDS: Final = (
         "auto|off|ADDR|PREFIX",
         _binding,
         "open only for the address that is claimed here; auto (the default): the one this host sends from, "
-        "if that is globally routable",
+        "if that is globally routable; of each family one can be named, as in 203.0.113.7,2001:db8::/56",
     ),
     Field("SERVICES", "LIST", _services, "ask only for these, such as 22/tcp,51820/udp (default: all)"),
     Field("IDLE_SEC", "N", whole_number(0, 65535), "ask for a shorter idle window than the server's"),

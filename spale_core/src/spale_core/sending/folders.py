@@ -56,11 +56,17 @@ def change(root: str, name: str, texts: Mapping[str, str], key: bytes | None) ->
     return folder
 
 
-def delete(root: str, name: str) -> None:
-    """Remove the profile `name`; raise MissingInputError if there is none, or PermissionDeniedError."""
+def find(root: str, name: str) -> Path:
+    """Return the folder of the profile `name`, broken or not; raise MissingInputError if there is none."""
     folder = Path(root, check_name(name))
     if not os.path.lexists(folder):
         read(root, name)  # says which one may be meant
+    return folder
+
+
+def delete(root: str, name: str) -> None:
+    """Remove the profile `name`; raise MissingInputError if there is none, or PermissionDeniedError."""
+    folder = find(root, name)
     gone = _beside(folder)
     with _explained(folder):
         folder.rename(gone)

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from spale_core.interfaces import Requester
 
 _LARGEST = 65536
+_PRIVATE, _PUBLIC = b"PRIVATE KEY-----", b"BEGIN PUBLIC KEY-----"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _HOW = "a client's key file has the server's public key and the client's private key"
 
 
 def read_key(path: str, say: Callable[[str], None]) -> bytes:
-    """Return the content of the key file; warn if others may read it.
+    """Return the content of the key file; warn if it holds a private key and others may read it.
 
     Raise MissingInputError, PermissionDeniedError or DataError.
     """
@@ -40,7 +41,7 @@ def read_key(path: str, say: Callable[[str], None]) -> bytes:
         raise DataError(f"{shown(path)}: {error.strerror}") from None
     if len(content) > _LARGEST:
         raise DataError(f"{shown(path)}: too large for a key file")
-    if os.name == "posix" and mode & _OTHERS:
+    if os.name == "posix" and mode & _OTHERS and _PRIVATE in content:
         now = f"{stat.S_IMODE(mode):04o}"
         say(f"warning: {shown(path)} is open to others (mode {now}); chmod 600 {shown(path)}")
     return content
@@ -51,4 +52,11 @@ def requester(scheme: str, path: str, content: bytes) -> Requester:
     try:
         return find_scheme(scheme).make_requester(content)
     except DataError as error:
-        raise DataError(f"{shown(path)}: {error}; {_HOW}") from None
+        raise DataError(f"{shown(path)}: {error}; {_remedy(path, content)}") from None
+
+
+def _remedy(path: str, content: bytes) -> str:
+    """Return what a key file needs that nobody can knock with."""
+    if _PRIVATE in content and _PUBLIC not in content:
+        return f"{_HOW}: cat server.key.pub {shown(path)} >NEWFILE, and chmod 600 NEWFILE"
+    return _HOW

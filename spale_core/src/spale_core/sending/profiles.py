@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import stat
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
@@ -23,6 +24,7 @@ KEY: Final = "key"
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?")
 _DEVICE = re.compile(r"(?i:CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?:\..*)?")
 _LARGEST = 65536
+_WRITERS = stat.S_IWGRP | stat.S_IWOTH
 _BY_KEY = {field.key: field for field in FIELDS}
 
 
@@ -46,7 +48,11 @@ class Profile:
 
 def check_name(name: str) -> str:
     """Return `name` if a profile can have it on every system; raise UsageError."""
-    if not _NAME.fullmatch(name) or _DEVICE.fullmatch(name):
+    if _DEVICE.fullmatch(name):
+        raise UsageError(
+            f"{shown(name)} cannot be a profile's name: on Windows it is that of a device; take another"
+        )
+    if not _NAME.fullmatch(name):
         raise UsageError(
             f"{shown(name)} cannot be a profile's name; up to 64 letters, digits, dots, underscores and "
             "dashes can, the first a letter or digit, the last no dot"
@@ -79,6 +85,12 @@ def read(root: str, name: str) -> Profile:
     return Profile(name, folder, _parse(path, content))
 
 
+def open_to_others(profile: Profile) -> list[str]:
+    """Return the paths of a profile that others may write to, and so send its knocks elsewhere; on POSIX."""
+    paths = [profile.folder, _join(profile.folder, CONFIG)] if os.name == "posix" else []
+    return [path for path in paths if os.stat(path).st_mode & _WRITERS]  # noqa: PTH116 - pathlib costs time
+
+
 def write(texts: Mapping[str, str]) -> bytes:
     """Return the content of a `config`: sorted, as the original writes it."""
     return "".join(f"{key}={texts[key]}\n" for key in sorted(texts)).encode()
@@ -94,9 +106,12 @@ def _no_such(root: str, name: str) -> str:
         return f"{shown(_join(root, name))} has no file {CONFIG!r}, so it is no profile; move it away"
     from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
 
-    nearest = get_close_matches(name, names(root), 1)
+    known = {each.casefold(): each for each in names(root)}
+    nearest = get_close_matches(name.casefold(), known, 1)
     return (
-        f"{words}; did you mean {nearest[0]}?" if nearest else f"{words}; spale-send profile list shows all"
+        f"{words}; did you mean {known[nearest[0]]}?"
+        if nearest
+        else f"{words}; spale-send profile list shows all"
     )
 
 

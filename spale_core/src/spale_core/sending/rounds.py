@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spale_core.errors import UnavailableError
 from spale_core.sending.addresses import FAMILIES, unscoped
@@ -15,6 +16,19 @@ if TYPE_CHECKING:
 
     from spale_core.knock import Knock, Target
     from spale_core.model import Address
+
+_SCOPED: Final = 6
+"""The version of IP whose link-local addresses say which interface they are on."""
+
+_PAIR: Final = 2
+_INTERFACE: Final = "a link-local address needs the interface that it is on, as in {}%eth0"
+
+
+class Local(NamedTuple):
+    """A local address to send from, and the option or profile key that named it."""
+
+    address: Address
+    name: str
 
 
 class Preview(NamedTuple):
@@ -28,7 +42,7 @@ class Preview(NamedTuple):
 class Rounds:
     """Knocks at all `targets`, each time from a new socket and by the clock of that moment.
 
-    `source` is the local address to send from, if one was chosen. `say` is told what went wrong, `note` what
+    `source` is where to send from, if that was chosen. `say` is told what went wrong, `note` what
     was sent.
     """
 
@@ -36,7 +50,7 @@ class Rounds:
         self,
         knock: Knock,
         targets: Sequence[Target],
-        source: Address | None,
+        source: Local | None,
         say: Callable[[str], None],
         note: Callable[[str], None],
     ) -> None:
@@ -49,7 +63,7 @@ class Rounds:
         """Knock; say which addresses could not be, and raise UnavailableError if none could."""
         failures = self._round()
         if len(failures) == len(self.targets):
-            raise UnavailableError(f"nothing could be sent: {'; '.join(failures)}")
+            raise UnavailableError(f"nothing could be sent: {'; '.join(dict.fromkeys(failures))}")
         for failure in failures:
             self._once(f"not sent to {failure}")
 
@@ -70,7 +84,7 @@ class Rounds:
                 continue
             previews.append(Preview(target, local, len(self._knock.datagram(local, _now_ms()))))
         if not previews:
-            raise UnavailableError(f"nothing could be sent: {'; '.join(failures)}")
+            raise UnavailableError(f"nothing could be sent: {'; '.join(dict.fromkeys(failures))}")
         for failure in failures:
             self._once(f"not sent to {failure}")
         return previews
@@ -85,7 +99,8 @@ class Rounds:
                 failures.append(_failure(target, error))
                 continue
             binding = self._knock.binding
-            self._note(f"sent to {target.address} from {local}, {binding.described(local)}")
+            place = f"{target.address} port {target.socket_address[1]}"
+            self._note(f"sent to {place} from {local}, {binding.described(local)}")
             if binding.misses(local):
                 self._once(
                     f"warning: {binding.described(local)}, but sent from {local}; unless something on the "
@@ -105,7 +120,7 @@ class Rounds:
         channel = socket.socket(FAMILIES[target.address.version], socket.SOCK_DGRAM)
         try:
             if self._source is not None:
-                channel.bind((str(self._source), 0))
+                _bind(channel, self._source, target)
             channel.connect(target.socket_address)
         except BaseException:
             channel.close()
@@ -118,8 +133,47 @@ class Rounds:
             self._say(words)
 
 
+class _SourceError(OSError):
+    """The address to send from cannot be; its words say why, whatever the target."""
+
+
+def _bind(channel: socket.socket, source: Local, target: Target) -> None:
+    """Send from `source`; raise OSError, saying what would be right where this host has no such address."""
+    try:
+        channel.bind((str(source.address), 0))
+    except OSError as error:
+        words = f"{source.name}: {source.address}"
+        if _lacks_interface(source.address, 0) and "%" not in str(source.address):
+            raise _SourceError(f"{words}: {_INTERFACE.format(source.address)}") from None
+        if errno.errorcode.get(error.errno or 0, "").removeprefix("WSA") != "EADDRNOTAVAIL":
+            raise _SourceError(f"{words}: {error.strerror or error}") from None
+        usual = _usual(target)
+        right = f"{usual}, from which it reaches {target.address}" if usual else "to leave it out"
+        raise _SourceError(f"{words} is no address of this host; would be right: {right}") from None
+
+
+def _usual(target: Target) -> str:
+    """Return where this host sends from if nobody chooses, "" if it cannot; nothing is sent."""
+    try:
+        with socket.socket(FAMILIES[target.address.version], socket.SOCK_DGRAM) as probe:
+            probe.connect(target.socket_address)
+            return str(unscoped(probe.getsockname()[0]))
+    except OSError:
+        return ""
+
+
+def _lacks_interface(address: Address, scope: int) -> bool:
+    return address.version == _SCOPED and address.is_link_local and not scope
+
+
 def _failure(target: Target, error: OSError) -> str:
-    return f"{target.address}: {error.strerror or error}"
+    """Return why nothing could be sent there."""
+    if isinstance(error, _SourceError):
+        return str(error)
+    address, scope = target.address, target.socket_address[-1]
+    if _lacks_interface(address, int(scope) if len(target.socket_address) > _PAIR else 0):
+        return f"{address}: {_INTERFACE.format(address)}"
+    return f"{address}: {error.strerror or error}"
 
 
 def _now_ms() -> int:

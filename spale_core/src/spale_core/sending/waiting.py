@@ -36,28 +36,40 @@ _LAST_KNOCK_PAUSE_S = 4.0
 
 _FIRST_GAP_S = 0.004
 _LAST_GAP_S = 1.0
-_PATIENCE_S = 1.0
-"""So long every address may refuse, as a service that is just starting does, before that is the answer."""
-
 _MAX_PENDING = 16
 _UNDER_WAY = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK)}
 _NO_ROUTE = {"ENETUNREACH", "EHOSTUNREACH", "ENETDOWN", "EHOSTDOWN", "EADDRNOTAVAIL"}
 _REFUSED = {"ECONNREFUSED", "ECONNRESET"}
 _SHUT = "still shut"
+_NEXT_STEP = "the server's log says why"
 
 
 @define
 class _Door:
-    """One address: the connections that are under way to it, oldest first, and what it said last."""
+    """One address: the connections that are under way to it, oldest first, and what it said last.
+
+    `at_once` tells whether that was said before a packet was sent: so it is over when one is.
+    """
 
     target: Target
     pending: list[socket.socket] = Factory(list)
     seen: str = ""
+    at_once: bool = False
 
     @property
     def words(self) -> str:
         """Return how it is, for people."""
         return f"{self.target.address}: {self.seen or _SHUT}"
+
+    def failed_at_once(self, code: int | None) -> None:
+        """Take note of a connection that could not even be begun."""
+        self.seen, self.at_once = _words(code), True
+
+    def add(self, attempt: socket.socket) -> None:
+        """Take a connection that is under way."""
+        self.pending.append(attempt)
+        if self.at_once:
+            self.seen, self.at_once = "", False
 
 
 def knock_pauses(count: int) -> Iterator[float]:
@@ -86,7 +98,8 @@ class Wait:
     def connection(self, limit_s: float) -> socket.socket:
         """Return the first connection that is made, blocking again.
 
-        Raise UnavailableError, saying how each address is, after `limit_s` s or when all of them refuse.
+        Raise UnavailableError, saying how each address is, after `limit_s` s. None that refuses ends it
+        before: a service may be starting again, a network just coming up.
         """
         with selectors.DefaultSelector() as selector:
             try:
@@ -96,14 +109,16 @@ class Wait:
                     for pending in door.pending:
                         pending.close()
         if made is None:
-            raise UnavailableError("; ".join(door.words for door in self._doors))
+            words = "; ".join(door.words for door in self._doors)
+            is_shut = any(not door.seen for door in self._doors)
+            raise UnavailableError(f"{words}; {_NEXT_STEP}" if is_shut else words)
         made.settimeout(None)
         return made
 
     def _made(self, selector: selectors.BaseSelector, limit_s: float) -> socket.socket | None:
         began = time.monotonic()
         begin_at, knock_at, end = began, began + next(self._pauses), began + limit_s
-        while (now := time.monotonic()) < end and not self._hopeless(now - began):
+        while (now := time.monotonic()) < end:
             if now >= knock_at:
                 self._knock()
                 knock_at, begin_at, self._gap_s = now + next(self._pauses), now, _FIRST_GAP_S
@@ -116,15 +131,12 @@ class Wait:
                 return made
         return None
 
-    def _hopeless(self, waited_s: float) -> bool:
-        return waited_s >= _PATIENCE_S and all(door.seen for door in self._doors)
-
     def _begin_all(self, selector: selectors.BaseSelector) -> None:
         for door in self._doors:
             try:
                 self._begin(door, selector)
             except OSError as error:
-                door.seen = _words(error.errno)
+                door.failed_at_once(error.errno)
             if len(door.pending) > _MAX_PENDING:
                 self._drop(door.pending[0], door, selector)
 
@@ -141,10 +153,10 @@ class Wait:
             raise
         if code and code not in _UNDER_WAY:
             attempt.close()
-            door.seen = _words(code)
+            door.failed_at_once(code)
             return
         selector.register(attempt, selectors.EVENT_WRITE, door)
-        door.pending.append(attempt)
+        door.add(attempt)
 
     def _first_answered(self, selector: selectors.BaseSelector, wait_s: float) -> socket.socket | None:
         for key, _ in selector.select(wait_s):

@@ -9,9 +9,12 @@ from spale_core.config.mistakes import shown
 from spale_core.errors import UsageError
 from spale_core.knock import Binding, BindingMode
 from spale_core.sending.fields import FIELDS
+from spale_core.sending.limits import Said, find_limits, refuse_version_1
+from spale_core.sending.rounds import Local
 
 if TYPE_CHECKING:
-    from spale_core.model import Address, Service
+    from spale_core.model import Service
+    from spale_core.sending.limits import Limit
     from spale_core.sending.profiles import Profile
 
 _AUTO: Final = Binding(BindingMode.AUTO)
@@ -30,46 +33,68 @@ class Wish(NamedTuple):
     key: str
     family: int
     binding: Binding
+    limits: tuple[Limit, ...] = ()
     wire: str = "v2"
     services: tuple[Service, ...] = ()
     idle_s: int = 0
-    source: Address | None = None
+    source: Local | None = None
     rounds: int = 1
     wait: int | None = None
     connect: tuple[str, int] | None = None
     wait_s: int = 0
 
+    @property
+    def waits(self) -> bool:
+        """Tell whether a port is waited for."""
+        return self.wait is not None or self.connect is not None
+
 
 def make_wish(options: Any, profile: Profile | None) -> Wish:  # noqa: ANN401 - argparse's Namespace, typed by its parser
-    """Return what `options` and `profile` ask for; raise UsageError for what is missing or cannot be."""
-    said = {} if profile is None else {**profile.values(), "key": profile.key_path}
-    given = {name: getattr(options, name) for name in (*(each.attribute for each in FIELDS), "key")}
-    said.update({name: value for name, value in given.items() if value is not None})
+    """Return what `options` and `profile` ask for.
+
+    Raise UsageError for what is missing or cannot be; ConfigError if all of that stands in the profile.
+    """
+    said = {} if profile is None else _in_profile(profile)
+    given = {each.attribute: each.option for each in FIELDS} | {"key": "--key"}
+    said.update(
+        {
+            name: Said(option, getattr(options, name))
+            for name, option in given.items()
+            if getattr(options, name) is not None
+        }
+    )
     connect = _place(options.connect)
     if connect is not None:
-        said.setdefault("host", connect[0])
+        said.setdefault("host", Said("--connect", connect[0]))
     missing = [f"--{name}" for name in ("host", "port", "key") if name not in said]
     if missing:
         raise UsageError(f"{', '.join(missing)} missing; see spale-send --help")
-    binding = said.get("bind_source", _AUTO)
-    wire = said.get("wire", "v2")
-    if wire == "v1":
-        binding = _without_what_v1_lacks(said, binding)
+    refuse_version_1(said)
+    values = {name: each.value for name, each in said.items()}
+    wire = values.get("wire", "v2")
     return Wish(
-        host=said["host"],
-        port=said["port"],
-        key=said["key"],
+        host=values["host"],
+        port=values["port"],
+        key=values["key"],
         family=options.family,
-        binding=binding,
+        binding=_OFF if wire == "v1" else values.get("bind_source", _AUTO),
+        limits=find_limits(said, options.family),
         wire=wire,
-        services=said.get("services", ()),
-        idle_s=said.get("idle_sec", 0),
-        source=said.get("source"),
-        rounds=said.get("count", 1),
+        services=values.get("services", ()),
+        idle_s=values.get("idle_sec", 0),
+        source=Local(said["source"].value, said["source"].key) if "source" in said else None,
+        rounds=values.get("count", 1),
         wait=options.wait,
         connect=connect,
         wait_s=options.wait_sec,
     )
+
+
+def _in_profile(profile: Profile) -> dict[str, Said]:
+    """Return what a profile says, by the attribute of the option of that name."""
+    keys = {each.attribute: each.key for each in FIELDS}
+    said = {name: Said(keys[name], value, profile.name) for name, value in profile.values().items()}
+    return {**said, "key": Said("key", profile.key_path, profile.name)}
 
 
 def _place(words: list[str] | None) -> tuple[str, int] | None:
@@ -79,18 +104,3 @@ def _place(words: list[str] | None) -> tuple[str, int] | None:
     if not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= _LAST_PORT):
         raise UsageError(f"--connect: {shown(port)} is not a number from 1 to {_LAST_PORT}")
     return host, int(port)
-
-
-def _without_what_v1_lacks(said: dict[str, Any], binding: Binding) -> Binding:
-    """Return the binding of a datagram of version 1: none. Raise UsageError for what it cannot say."""
-    lacking = {
-        "--bind-source": binding.source,
-        "--services": said.get("services"),
-        "--idle-sec": said.get("idle_sec"),
-    }
-    asked = [option for option, value in lacking.items() if value]
-    if asked:
-        raise UsageError(
-            f"{', '.join(asked)}: a datagram of version 1 cannot say that; leave it out, or --wire v2"
-        )
-    return _OFF

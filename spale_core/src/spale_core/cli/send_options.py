@@ -16,7 +16,6 @@ PROG: Final = "spale-send"
 PORTS: Final = whole_number(1, 65535)
 WAIT_S: Final = 10
 _LONGEST_WAIT_S: Final = 86400
-_IN_PROFILES: Final = "HOST", "PORT"
 
 
 def send_parser() -> argparse.ArgumentParser:

@@ -137,8 +137,8 @@ def bare(command: Command) -> Command:
 def _read(parser: argparse.ArgumentParser, words: tuple[str, ...], purpose: str) -> Command:
     options, places, children = [], [], {}
     for action in parser._actions:  # noqa: SLF001 - argparse has no other way to tell
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as above
-            purposes = {each.dest: each.help or "" for each in action._choices_actions}  # noqa: SLF001 - as above
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - argparse has no other way
+            purposes = {each.dest: each.help or "" for each in action._choices_actions}  # noqa: SLF001 - argparse has no other way
             for name, child in action.choices.items():
                 children[name] = _read(child, (*words, name), purposes.get(name) or child.description or "")
         elif action.option_strings:
@@ -161,7 +161,7 @@ def _read(parser: argparse.ArgumentParser, words: tuple[str, ...], purpose: str)
 
 def _alternatives(parser: argparse.ArgumentParser) -> Iterator[frozenset[str]]:
     for group in parser._mutually_exclusive_groups:  # noqa: SLF001 - argparse has no other way to tell
-        actions = group._group_actions  # noqa: SLF001 - as above
+        actions = group._group_actions  # noqa: SLF001 - argparse has no other way
         yield frozenset(action.option_strings[-1] for action in actions)
 
 

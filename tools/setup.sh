@@ -105,6 +105,7 @@ missing_packages() {
     has_command zsh || echo zsh
     has_command fish || echo fish
     has_command ssh || echo openssh-client
+    has_command rsync || echo rsync
     # Where systemd runs, installing it would open port 22 for good; the tests that want one are skipped there.
     has_command sshd || [ -d /run/systemd/system ] || echo openssh-server
 }

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from berth import NAME, SSH, Berth, find
+from demanded import lacking
 from rigging import Rig
 
 from spale_core.cli import send
@@ -74,7 +75,7 @@ def test_scp_arrives_whole(berth, family, tmp_path):
 def test_git_over_ssh(berth, tmp_path):
     """`git clone` and `git push` go the same way."""
     if find("git") is None:
-        pytest.skip("git is not installed")
+        lacking("git is not installed")
     config = berth.client(berth.house.guest(4), "git")
     names = {f"GIT_{who}_{what}": "somebody" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     git = {"GIT_SSH_COMMAND": f"ssh -F {config}", "GIT_CONFIG_NOSYSTEM": "1", **names}
@@ -89,7 +90,7 @@ def test_git_over_ssh(berth, tmp_path):
 def test_rsync_over_ssh(berth, tmp_path):
     """`rsync` too, there and back."""
     if find("rsync") is None:
-        pytest.skip("rsync is not installed")
+        lacking("rsync is not installed")
     config = berth.client(berth.house.guest(4), "rsync")
     (tmp_path / "from").mkdir()
     (tmp_path / "from" / "file").write_bytes(os.urandom(1 << 16))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from captive import CONFIG, Captive
+from demanded import lacking
 from house import LOG_S
 from prying import EVERYBODY_MAY_USE_BPF
 from rigging import Rig
@@ -154,7 +155,7 @@ def test_a_filtered_listener_can_do_nothing_else(captive):
     """No file, no answer to anybody, no process, no privileges, no BPF: each call is refused, and said."""
     ready = guard(captive)
     if not seccomp.is_on(int(ready["listener_pid"])):
-        pytest.skip("no libseccomp")
+        lacking("no libseccomp")
     captive.order("calls", monitor=int(ready["pid"]))
     assert set(captive.answer().values()) == FILTERED
     for deed in ("descriptor", "program"):

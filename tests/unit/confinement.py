@@ -9,7 +9,7 @@ import json
 import os
 from contextlib import suppress
 
-import pytest
+from demanded import lacking
 
 from spale_core import seccomp
 
@@ -31,7 +31,7 @@ def filtered():
     try:
         return seccomp.prepare()
     except seccomp.NoFilterError as error:
-        pytest.skip(str(error))
+        lacking(str(error))
 
 
 def confined(action):
@@ -55,7 +55,9 @@ def confined(action):
 
 def numbers():
     """Return the number of each call of `REFUSED` that this machine has."""
-    binding = pytest.importorskip("pyseccomp", exc_type=(ImportError, RuntimeError))
+    filtered()
+    import pyseccomp as binding  # noqa: PLC0415 - it may be missing
+
     found = {name: binding.resolve_syscall(binding.Arch.NATIVE, name) for name in REFUSED}
     return {name: number for name, number in found.items() if number >= 0}
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import bare, commands
+from demanded import lacking
 from share import SHARE
 from typist import Typist
 
@@ -33,7 +34,7 @@ def program(name: str) -> str:
     """Return the path of a shell; skip without it."""
     found = shutil.which(name)
     if found is None:
-        pytest.skip(f"no {name} here")
+        lacking(f"no {name} here")
     return found
 
 

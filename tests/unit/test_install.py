@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from demanded import lacking
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = Path("/opt/spale-test")
@@ -136,7 +137,7 @@ def test_a_python_that_does_not_fit(tmp_path):
 def unit(tree, tmp_path_factory):
     """Return the installed unit, with the paths that its program has now."""
     if shutil.which("systemd-analyze") is None:
-        pytest.skip("no systemd-analyze; apt-get install systemd")
+        lacking("no systemd-analyze; apt-get install systemd")
     (found,) = tree.rglob("spale.service")
     path = tmp_path_factory.mktemp("unit") / "spale.service"
     path.write_text(found.read_text().replace(str(PREFIX), f"{tree}{PREFIX}"))

@@ -12,6 +12,7 @@ import pytest
 import roff
 import share
 from command_line import commands
+from demanded import lacking
 
 ROOT = Path(__file__).parents[2]
 PAGES = {path.name: path for path in (ROOT / share.SHARE / "man").rglob("*.[1-8]")}
@@ -78,7 +79,7 @@ def test_mandoc_finds_no_fault(page: str) -> None:
     """Each page is good man(7) for the stricter of its readers."""
     program = shutil.which("mandoc")
     if program is None:
-        pytest.skip("no mandoc here")
+        lacking("no mandoc here")
     command = [program, "-T", "lint", "-W", "warning", str(PAGES[page])]
     said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
     assert not [line for line in said.splitlines() if UNDATED not in line]
@@ -89,7 +90,7 @@ def test_groff_shows_it_whole(page: str) -> None:
     """Groff warns of nothing, and what is in code can be copied: its hyphens are ones."""
     program = shutil.which("groff")
     if program is None:
-        pytest.skip("no groff here")
+        lacking("no groff here")
     command = [program, "-ww", "-man", "-Tutf8", "-P-cbou", str(PAGES[page])]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     assert shown.stderr == ""

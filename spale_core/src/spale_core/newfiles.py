@@ -48,7 +48,7 @@ def write_all(
             _replace(written)
             return
         for path, draft in written:
-            with _explained(path):
+            with explained(path):
                 _take_name(draft, path, link)
                 placed.callback(path.unlink)
         placed.pop_all()
@@ -59,7 +59,7 @@ def make_folder(path: Path, mode: int) -> None:
     if path.exists() and not path.is_dir():
         raise CannotCreateError(f"{shown(path)} is no folder; name one")
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    with _explained(path):
+    with explained(path):
         for folder in reversed(missing):
             folder.mkdir(mode=mode, exist_ok=True)
 
@@ -71,7 +71,7 @@ def _replace(written: Sequence[tuple[Path, Path]]) -> None:
         if path.is_dir() and not path.is_symlink():
             raise CannotCreateError(f"{shown(path)} is a folder; move it away")
     for path, draft in written:
-        with _explained(path):
+        with explained(path):
             draft.replace(path)
 
 
@@ -96,10 +96,10 @@ def _take_name(draft: Path, path: Path, link: Callable[[Path, Path], None]) -> N
 def _draft(file: NewFile) -> Iterator[Path]:
     """Write `file` under a name of its own beside the final one, and remove that name in the end."""
     path = file.path.with_name(f".{file.path.name}.{secrets.token_hex(8)}")
-    with _explained(file.path):
+    with explained(file.path):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file.mode)
     try:
-        with _explained(file.path), os.fdopen(descriptor, "wb") as stream:
+        with explained(file.path), os.fdopen(descriptor, "wb") as stream:
             if file.mode == PRIVATE and hasattr(os, "fchmod"):
                 # Never wider than it was made: only what an odd umask took away comes back.
                 os.fchmod(descriptor, PRIVATE)
@@ -112,7 +112,7 @@ def _draft(file: NewFile) -> Iterator[Path]:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turn an OSError about `path` into an error of ours."""
     try:
         yield

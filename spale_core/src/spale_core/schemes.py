@@ -73,8 +73,8 @@ def _entry_point_files() -> Iterator[str]:
                 continue
             seen.add(distribution)
             try:
-                path = os.path.join(folder, entry, "entry_points.txt")  # noqa: PTH118 - the same
-                with open(path, encoding="utf-8") as file:  # noqa: PTH123 - the same
+                path = os.path.join(folder, entry, "entry_points.txt")  # noqa: PTH118 - no pathlib for a knock
+                with open(path, encoding="utf-8") as file:  # noqa: PTH123 - no pathlib for a knock
                     yield file.read()
             except OSError:
                 continue  # most have none
@@ -82,7 +82,7 @@ def _entry_point_files() -> Iterator[str]:
 
 def _anywhere(name: str) -> set[str]:
     """Return the modules of the plugins `name`, as `importlib.metadata` finds them, slowly and everywhere."""
-    from importlib.metadata import entry_points  # noqa: PLC0415 - see above
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and rarely needed
 
     # A development install may list one distribution twice.
     return {point.module for point in entry_points(group=PROJECT, name=name)}

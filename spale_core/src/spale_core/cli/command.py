@@ -39,8 +39,8 @@ def _columns() -> int:
     if said.isdecimal() and int(said):
         return int(said)
     try:
-        return os.get_terminal_size(sys.__stdout__.fileno()).columns or _USUAL_COLUMNS  # type: ignore[union-attr] # see below
-    except (AttributeError, ValueError, OSError):  # no standard output, closed, or no terminal
+        return os.get_terminal_size(1).columns or _USUAL_COLUMNS
+    except OSError:  # no terminal
         return _USUAL_COLUMNS
 
 
@@ -70,7 +70,7 @@ class VersionAction(argparse.Action):
         option_string: str | None = None,  # noqa: ARG002 - argparse calls it so
     ) -> None:
         """Do it."""
-        from importlib.metadata import version  # noqa: PLC0415 - see above
+        from importlib.metadata import version  # noqa: PLC0415 - only for --version
 
         sys.stdout.write(f"{parser.prog} {version('spale-core')}\n")
         parser.exit()

@@ -26,9 +26,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Run until a signal; return the exit code. Raise ConfigError before anything is attached."""
     # Imported late: --help and a mistake in the configuration need no daemon.
-    from spale_core.config.server_keys import look_apart  # noqa: PLC0415 - see above
+    from spale_core.config.server_keys import look_apart  # noqa: PLC0415 - not for --help
 
     settings = load_settings(arguments, look_apart)
-    from spale_core import monitor  # noqa: PLC0415 - see above
+    from spale_core import monitor  # noqa: PLC0415 - not for a mistake
 
     return monitor.run(settings, lambda: read_settings(arguments, look_apart))

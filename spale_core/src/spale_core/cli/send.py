@@ -84,7 +84,7 @@ def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 
 def _stray(word: str) -> str:
     from spale_core.sending.places import profile_root  # noqa: PLC0415 - only for a mistake
-    from spale_core.sending.profiles import names  # noqa: PLC0415 - the same
+    from spale_core.sending.profiles import names  # noqa: PLC0415 - only for a mistake
 
     try:
         is_profile = word in names(profile_root())
@@ -98,7 +98,7 @@ def _profile(name: str | None) -> Profile | None:
     if name is None:
         return None
     from spale_core.sending.places import profile_root  # noqa: PLC0415 - only for -p
-    from spale_core.sending.profiles import open_to_others, read  # noqa: PLC0415 - the same
+    from spale_core.sending.profiles import open_to_others, read  # noqa: PLC0415 - only for -p
 
     profile = read(profile_root(), name)
     for path in open_to_others(profile):

@@ -21,6 +21,6 @@ def load(
 ) -> Settings:
     """Return the configuration that holds; see `spale_core.config.loader.load`. Raises ConfigError."""
     # spale-send needs the ports of this package, and must not wait for the rest of it.
-    from spale_core.config import loader, server_keys  # noqa: PLC0415 - see above
+    from spale_core.config import loader, server_keys  # noqa: PLC0415 - no knock waits for it
 
     return loader.load(options, environ, path, look=look or server_keys.look)

@@ -6,17 +6,16 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spale_core.config.mistakes import shown
-from spale_core.errors import CannotCreateError, MissingInputError, PermissionDeniedError
-from spale_core.newfiles import PRIVATE, NewFile, make_folder, write_all
+from spale_core.errors import CannotCreateError
+from spale_core.newfiles import PRIVATE, NewFile, explained, make_folder, write_all
 from spale_core.sending.profiles import CONFIG, KEY, check_name, read, write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 _FOLDER: Final = 0o700
 
@@ -33,11 +32,11 @@ def create(root: str, name: str, texts: Mapping[str, str], key: bytes) -> Path:
             f"{shown(folder)} exists already; spale-send profile set changes it, delete removes it"
         )
     draft = _beside(folder)
-    with _explained(folder):
+    with explained(folder):
         draft.mkdir(_FOLDER)
     try:
         write_all((_file(draft / CONFIG, write(texts)), _file(draft / KEY, key)), overwrite=True)
-        with _explained(folder):
+        with explained(folder):
             draft.rename(folder)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
@@ -68,7 +67,7 @@ def delete(root: str, name: str) -> None:
     """Remove the profile `name`; raise MissingInputError if there is none, or PermissionDeniedError."""
     folder = find(root, name)
     gone = _beside(folder)
-    with _explained(folder):
+    with explained(folder):
         folder.rename(gone)
         if gone.is_symlink():
             gone.unlink()
@@ -83,16 +82,3 @@ def _file(path: Path, content: bytes) -> NewFile:
 def _beside(folder: Path) -> Path:
     """Return a name beside `folder` that is nobody's."""
     return folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn an OSError about `path` into an error of ours."""
-    try:
-        yield
-    except PermissionError:
-        raise PermissionDeniedError(f"{shown(path)}: you may not write there") from None
-    except FileNotFoundError:
-        raise MissingInputError(f"{shown(path)}: is not there any more") from None
-    except OSError as error:
-        raise CannotCreateError(f"{shown(path)}: {error.strerror}") from None

@@ -66,7 +66,7 @@ def names(root: str) -> list[str]:
         found = os.listdir(root)  # noqa: PTH208 - pathlib costs every knock time
     except OSError:
         return []
-    return sorted(name for name in found if _NAME.fullmatch(name) and os.path.isdir(_join(root, name)))  # noqa: PTH112 - the same
+    return sorted(name for name in found if _NAME.fullmatch(name) and os.path.isdir(_join(root, name)))  # noqa: PTH112 - no pathlib
 
 
 def read(root: str, name: str) -> Profile:

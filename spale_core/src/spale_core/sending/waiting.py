@@ -161,13 +161,13 @@ class Wait:
     def _first_answered(self, selector: selectors.BaseSelector, wait_s: float) -> socket.socket | None:
         for key, _ in selector.select(wait_s):
             attempt, door = key.fileobj, key.data
-            code = attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # type: ignore[union-attr] # only sockets are in it
+            code = attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # type: ignore[union-attr] # a socket
             if not code:
                 selector.unregister(attempt)
                 door.pending.remove(attempt)
-                return attempt  # type: ignore[return-value] # the same
+                return attempt  # type: ignore[return-value] # a socket
             door.seen = _words(code)
-            self._drop(attempt, door, selector)  # type: ignore[arg-type] # the same
+            self._drop(attempt, door, selector)  # type: ignore[arg-type] # a socket
         return None
 
     @staticmethod

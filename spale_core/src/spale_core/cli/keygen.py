@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from spale_core.cli import qr
 from spale_core.cli.command import guarded, new_parser
-from spale_core.cli.keyshow import CLIENTS, KEY_SUFFIX, SERVER_PUBLIC, read_key, show
+from spale_core.cli.keyshow import CLIENTS, KEY_SUFFIX, SERVER_PUBLIC, show
 from spale_core.config.mistakes import shown
 from spale_core.config.naming import global_keys, prefix_of
 from spale_core.config.values import is_name
@@ -21,6 +21,7 @@ from spale_core.errors import DataError, MissingInputError, UsageError
 from spale_core.fingerprint import fingerprint
 from spale_core.newfiles import PRIVATE, PUBLIC, NewFile, make_folder, write_all
 from spale_core.schemes import find_scheme
+from spale_core.sending.keys import content_of
 
 if TYPE_CHECKING:
     import argparse
@@ -197,7 +198,7 @@ def _bundle(pair: _Pair, options: argparse.Namespace) -> bytes:
     """Return the content of the bundle; raise DataError if a client could not use it."""
     path = options.server_pub or options.config_root / SERVER_PUBLIC
     try:
-        server, _ = read_key(path)
+        server, _ = content_of(str(path))
     except MissingInputError:
         raise MissingInputError(
             f"{shown(path)}: no server key there; name its public key with --server-pub"

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -14,9 +12,10 @@ from attrs import asdict, frozen
 from spale_core.cli import qr
 from spale_core.config.mistakes import BadValueError, shown
 from spale_core.config.pem import client_public_key
-from spale_core.errors import DataError, MissingInputError, PermissionDeniedError, UsageError
+from spale_core.errors import DataError, UsageError
 from spale_core.fingerprint import fingerprint
 from spale_core.keyfile import KeyKind, read_key_file
+from spale_core.sending.keys import content_of
 
 if TYPE_CHECKING:
     import argparse
@@ -29,8 +28,6 @@ SERVER_PUBLIC: Final = "server.key.pub"
 CLIENTS: Final = "clients"
 KEY_SUFFIX: Final = ".pem"
 
-_MAX_BYTES = 65536
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _SERVER = "server"
 
 
@@ -53,12 +50,12 @@ class Shown:
 
 def show(options: argparse.Namespace) -> None:
     """Print what is in a file. Raise SpaleError, which says what is wrong with it."""
-    content, mode = read_key(options.file)
+    content, others = content_of(str(options.file))
     try:
         found = read_key_file(content)
     except DataError as error:
         raise DataError(f"{shown(options.file)} {error}") from None
-    told = _told(options, found, mode)
+    told = _told(options, found, is_open=bool(others))
     if options.json:
         sys.stdout.write(json.dumps(asdict(told), indent=2) + "\n")
         return
@@ -70,33 +67,14 @@ def show(options: argparse.Namespace) -> None:
         qr.show(picture)
 
 
-def read_key(path: Path) -> tuple[bytes, int]:
-    """Return content and permission bits of a key file; raise SpaleError."""
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            content = file.read(_MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise MissingInputError(f"{shown(path)}: there is no such file") from None
-    except PermissionError:
-        raise PermissionDeniedError(f"{shown(path)}: you may not read it") from None
-    except OSError as error:
-        raise DataError(f"{shown(path)}: {error.strerror}") from None
-    if len(content) > _MAX_BYTES:
-        raise DataError(f"{shown(path)} is too large for a key file")
-    return content, mode
-
-
-def _told(options: argparse.Namespace, found: KeyFile, mode: int) -> Shown:
-    # What Windows says of others is not in these bits.
-    is_open = os.name == "posix" and found.kind is not KeyKind.PUBLIC and bool(mode & _OTHERS)
+def _told(options: argparse.Namespace, found: KeyFile, *, is_open: bool) -> Shown:
     return Shown(
         file=str(options.file),
         kind=found.kind,
         fingerprint=fingerprint(found.public_key),
         server_fingerprint=None if found.server_key is None else fingerprint(found.server_key),
         installed_as=_installed_as(found.public_key, options.config_root),
-        open_to_others=is_open,
+        open_to_others=is_open and found.kind is not KeyKind.PUBLIC,
     )
 
 

@@ -27,9 +27,20 @@ def read_key(path: str, say: Callable[[str], None]) -> bytes:
 
     Raise MissingInputError, PermissionDeniedError or DataError.
     """
+    content, others = content_of(path)
+    if others and _PRIVATE in content:
+        say(f"warning: {shown(path)} is open to others (mode {others:04o}); chmod 600 {shown(path)}")
+    return content
+
+
+def content_of(path: str) -> tuple[bytes, int]:
+    """Return the content of a key file, and its mode if others may do anything with it, else 0.
+
+    On Windows the mode does not tell. Raise MissingInputError, PermissionDeniedError or DataError.
+    """
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs every knock time
-            mode = os.fstat(file.fileno()).st_mode
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             content = file.read(_LARGEST + 1)
     except FileNotFoundError:
         raise MissingInputError(
@@ -40,11 +51,8 @@ def read_key(path: str, say: Callable[[str], None]) -> bytes:
     except OSError as error:
         raise DataError(f"{shown(path)}: {error.strerror}") from None
     if len(content) > _LARGEST:
-        raise DataError(f"{shown(path)}: too large for a key file")
-    if os.name == "posix" and mode & _OTHERS and _PRIVATE in content:
-        now = f"{stat.S_IMODE(mode):04o}"
-        say(f"warning: {shown(path)} is open to others (mode {now}); chmod 600 {shown(path)}")
-    return content
+        raise DataError(f"{shown(path)} is too large for a key file")
+    return content, mode if os.name == "posix" and mode & _OTHERS else 0
 
 
 def requester(scheme: str, path: str, content: bytes) -> Requester:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The checks, by name: `.venv/bin/nox -s NAME` after `make venv`.
 
-All run in .venv, whichever nox runs them; only `lock` needs the network.
+All run in .venv, whichever nox runs them, but for those that make or check what is released: each of those has
+an environment of its own in .nox. These and `lock` need the network.
 """
 
 from __future__ import annotations
@@ -41,6 +42,12 @@ def pytest(session: nox.Session, *arguments: str) -> None:
 def objects(session: nox.Session) -> None:
     """Build the kernel programs, if they are older than their source."""
     session.run("make", "--no-print-directory", "--silent", "-C", "bpf")
+
+
+def release_tools(session: nox.Session) -> None:
+    """Install what requirements/release.txt pins, hashes checked, into the session's own environment."""
+    pinned = ("--require-hashes", "--only-binary", ":all:", "-r", "requirements/release.txt")
+    session.install("--quiet", *pinned)
 
 
 @nox.session
@@ -197,7 +204,7 @@ def build(session: nox.Session) -> None:
 @nox.session
 def lock(session: nox.Session) -> None:
     """Pin the newest packages that requirements/*.in allow; needs the network."""
-    for name in ("base", "dev"):
+    for name in ("base", "dev", "release"):
         tool(
             session,
             "uv",

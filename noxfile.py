@@ -14,24 +14,27 @@ from pathlib import Path
 import nox
 
 nox.options.default_venv_backend = "none"
+nox.options.download_python = "never"
 nox.options.sessions = ["lint", "typecheck", "unit", "property", "fuzz", "kernel", "e2e", "docs"]
 
 BIN = Path(__file__).parent / ".venv" / "bin"
-DISTRIBUTIONS = ("bpf", "spale_core", "spale_crypto_hpke", "spale_tc", "spale_xdp")
 SIDE_BY_SIDE = ("-n", "5", "--dist", "worksteal")
 """For tests that wait more than they work; neighbours stay together, as they share daemons."""
+
+PYTHONS = ("3.11", "3.12", "3.13")
 
 SHELL_SCRIPTS = (
     "tools/setup.sh",
     ".ci/run",
     "tests/e2e/boot.sh",
+    *(f"packaging/debian/spale.{script}" for script in ("postinst", "prerm", "postrm")),
     *(f"spale_core/share/bash-completion/completions/spale{more}" for more in ("", "-send", "-keygen")),
 )
 
 
 def tool(session: nox.Session, name: str, *arguments: str) -> None:
     """Run the program `name` of .venv."""
-    session.run(str(BIN / name), *arguments)
+    session.run(str(BIN / name), *arguments, external=True)
 
 
 def pytest(session: nox.Session, *arguments: str) -> None:
@@ -44,10 +47,15 @@ def objects(session: nox.Session) -> None:
     session.run("make", "--no-print-directory", "--silent", "-C", "bpf")
 
 
-def release_tools(session: nox.Session) -> None:
-    """Install what requirements/release.txt pins, hashes checked, into the session's own environment."""
-    pinned = ("--require-hashes", "--only-binary", ":all:", "-r", "requirements/release.txt")
+def install_pinned(session: nox.Session, name: str) -> None:
+    """Install what requirements/NAME.txt pins, hashes checked, into the session's own environment."""
+    pinned = ("--require-hashes", "--only-binary", ":all:", "-r", f"requirements/{name}.txt")
     session.install("--quiet", *pinned)
+
+
+def release_tools(session: nox.Session) -> None:
+    """Install what makes and checks what is released."""
+    install_pinned(session, "release")
 
 
 @nox.session
@@ -157,7 +165,7 @@ def ssh(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Print what it costs, in the kernel and from end to end; as root, not part of `make test`."""
     objects(session)
-    for script in ("kernel_ns", "flood", "throughput", "opens", "sweep"):
+    for script in ("kernel_ns", "compiled", "flood", "throughput", "opens", "sweep"):
         tool(session, "python", f"tests/bench/{script}.py")
     for dataplane in ("tc", "xdp"):
         tool(session, "python", "tests/bench/end_to_end.py", dataplane)
@@ -192,33 +200,93 @@ def demo(session: nox.Session) -> None:
     tool(session, "spale", "demo", *session.posargs)
 
 
-@nox.session
+@nox.session(venv_backend="venv", reuse_venv=True)
 def build(session: nox.Session) -> None:
-    """Build a wheel of each distribution into dist/."""
+    """Build sdists and wheels of the five into dist/, and try them without compiler and libbpf."""
+    release_tools(session)
+    session.run("python", "tools/wheels.py", "dist")
+    made = [str(path) for path in sorted(Path("dist").glob("spale*")) if path.suffix in {".gz", ".whl"}]
+    session.run("twine", "check", "--strict", *made)
+    session.run("check-wheel-contents", *(name for name in made if name.endswith(".whl")))
+    third_party = str(Path(session.virtualenv.location) / "third-party")
+    pinned = ("--require-hashes", "--only-binary", ":all:", "-r", "requirements/base.txt")
+    session.run("pip", "download", "--quiet", "--dest", third_party, *pinned)
+    session.env.update(SPALE_THIRD_PARTY=third_party, SPALE_BUILD_PYTHON=str(Path(session.bin) / "python"))
+    pytest(session, "tests/release/test_builds.py", "tests/release/test_wheels.py")
+
+
+@nox.session
+def onefile(session: nox.Session) -> None:
+    """Build dist/spale, one executable file with all inside, and try it where nothing else is, as root."""
+    session.run("tools/setup.sh", "onefile")
+    session.run(".nox/onefile/bin/python", "tools/onefile/build.py", external=True)
+    tests = (f"tests/release/test_onefile{part}.py" for part in ("", "_daemon", "_service"))
+    pytest(session, "--timeout=300", *tests)
+
+
+@nox.session
+def deb(session: nox.Session) -> None:
+    """Build the Debian package into dist/; install, upgrade, purge it in a Debian of its own, as root."""
+    session.run("tools/setup.sh", "deb")
+    tool(session, "python", "tools/debian_package.py")
+    pytest(session, "--timeout=1800", "tests/release/test_deb.py")
+
+
+@nox.session
+def kernels(session: nox.Session) -> None:
+    """Boot kernels from 5.10 to the newest in an emulator, and try spale under each."""
+    session.run("tools/setup.sh", "kernels")
+    tool(session, "python", "tools/try_kernels.py")
+
+
+@nox.session(venv_backend="venv", reuse_venv=True)
+def sbom(session: nox.Session) -> None:
+    """Write an SBOM beside each artefact in dist/: NAME.cdx.json."""
+    release_tools(session)
+    session.run("python", "tools/sboms.py", "dist")
+    pytest(session, "tests/release/test_sboms.py")
+
+
+@nox.session(venv_backend="venv", reuse_venv=True)
+def audit(session: nox.Session) -> None:
+    """Ask whether anything that is pinned has a known vulnerability; SPALE_AUDIT says whom (pypi, osv)."""
+    release_tools(session)
+    said = str(session.run("python", "tools/audit.py", silent=True, success_codes=(0, 69))).strip()
+    if "not audited: " in said:
+        session.skip(said)
+    session.log(said)
+
+
+@nox.session(venv_backend="venv", reuse_venv=True)
+def release(session: nox.Session) -> None:
+    """Check that a version can be released, and publish nothing: `nox -s release -- 1.0.0`."""
+    release_tools(session)
+    session.run("python", "tools/release.py", *session.posargs)
+
+
+@nox.session
+def interpreters(_session: nox.Session) -> None:
+    """Let the sessions that follow find the Pythons of pyenv, too."""
+    folders = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/*/bin")
+    os.environ["PATH"] = os.pathsep.join((os.environ["PATH"], *sorted(map(str, folders))))
+
+
+@nox.session(python=PYTHONS, venv_backend="venv", reuse_venv=True, requires=["interpreters"])
+def pythons(session: nox.Session) -> None:
+    """Run the tests by which a version of Python could make a difference, with each that is supported."""
+    install_pinned(session, "dev")
+    editable = (f"--editable=./{path.parent}" for path in sorted(Path().glob("*/pyproject.toml")))
+    session.install("--quiet", "--no-deps", "--no-build-isolation", *editable)
     objects(session)
-    for distribution in DISTRIBUTIONS:
-        with session.chdir(distribution):
-            tool(session, "hatchling", "build", "--target", "wheel", "--directory", "../dist")
+    session.run("python", "tools/pythons.py", *session.posargs)
 
 
 @nox.session
 def lock(session: nox.Session) -> None:
     """Pin the newest packages that requirements/*.in allow; needs the network."""
+    versions = ("--upgrade", "--universal", "--python-version=3.11", "--generate-hashes")
+    silence = ("--quiet", "--no-emit-index-url", "--no-annotate", "--custom-compile-command=make lock")
     for name in ("base", "dev", "release"):
-        tool(
-            session,
-            "uv",
-            "pip",
-            "compile",
-            "--quiet",
-            "--upgrade",
-            "--universal",
-            "--python-version=3.11",
-            "--generate-hashes",
-            "--no-emit-index-url",
-            "--no-annotate",
-            "--custom-compile-command=make lock",
-            *(() if name == "base" else ("--constraint=requirements/base.txt",)),
-            f"--output-file=requirements/{name}.txt",
-            f"requirements/{name}.in",
-        )
+        constraint = () if name == "base" else ("--constraint=requirements/base.txt",)
+        files = (f"--output-file=requirements/{name}.txt", f"requirements/{name}.in")
+        tool(session, "uv", "pip", "compile", *versions, *silence, *constraint, *files)

@@ -51,6 +51,17 @@ def test_every_named_licence_is_there(root: Path) -> None:
     assert {path.name for path in (root / "LICENSES").iterdir()} == {"MIT.txt", "GPL-2.0-only.txt"}
 
 
+def test_each_distribution_has_the_texts(packages: dict[str, str], root: Path) -> None:
+    """As files, since an sdist that holds links out of it would hold no text."""
+    for folder in packages:
+        copies = [path for path in (root / folder).glob("LICENSE*") if path.is_file()]
+        assert copies, folder
+        for path in copies:
+            name = path.name.removeprefix("LICENSE").removeprefix(".") or "MIT"
+            assert not path.is_symlink()
+            assert path.read_bytes() == (root / "LICENSES" / f"{name}.txt").read_bytes()
+
+
 def test_reuse_patterns_match_something(texts: dict[str, str], root: Path) -> None:
     """REUSE.toml names no files that are gone."""
     assert not [pattern for pattern in elsewhere(root) if not any(fnmatch(name, pattern) for name in texts)]

@@ -10,12 +10,16 @@ import os
 import re
 import resource
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint32, c_void_p
+from pathlib import Path
 from typing import Any
 
 from spale_core.errors import DataplaneError, PermissionDeniedError
 
 LIBRARIES = ("libbpf.so.1", "libbpf.so.0")
 """libbpf 1.x and, with the same functions, 0.8."""
+
+COPIES = Path(__file__).parents[1] / "libs"
+"""What a released wheel brings: libbpf and all it needs. Without this folder the system's is used."""
 
 _FIRST_OWN_CODE = 4000
 """From here on an error is libbpf's own, not an errno (libbpf.h, enum libbpf_errno)."""
@@ -49,6 +53,7 @@ _PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "bpf_program__name": (c_char_p, (c_void_p,)),
     "bpf_obj_pin": (c_int, (c_int, c_char_p)),
     "bpf_obj_get": (c_int, (c_char_p,)),
+    "bpf_map_create": (c_int, (c_int, c_char_p, c_uint32, c_uint32, c_uint32, c_void_p)),
     "bpf_prog_load": (c_int, (c_int, c_char_p, c_char_p, c_void_p, c_size_t, c_void_p)),
     "bpf_map_lookup_elem": (c_int, (c_int, c_void_p, c_void_p)),
     "bpf_map_update_elem": (c_int, (c_int, c_void_p, c_void_p, ctypes.c_uint64)),
@@ -136,15 +141,22 @@ class Chatter:
 @functools.cache
 def library() -> ctypes.CDLL:
     """Load libbpf, once. Raise DataplaneError, with what to install, if it is not there or too old."""
-    for name in LIBRARIES:
+    own = _copies()
+    for name in (*own, *LIBRARIES):
         try:
             found = ctypes.CDLL(name, use_errno=True)
-        except OSError:
+        except OSError as error:
+            if name in own:
+                raise DataplaneError(f"spale's own libbpf cannot be loaded: {error}") from error
             continue
         return _declared(found, name)
     raise DataplaneError(
         "libbpf is not installed: apt install libbpf1 (Debian, Ubuntu), dnf install libbpf (Fedora, RHEL)",
     )
+
+
+def _copies() -> list[str]:
+    return sorted(map(str, COPIES.glob("libbpf-*.so.*")))
 
 
 def _declared(found: ctypes.CDLL, name: str) -> ctypes.CDLL:
@@ -192,9 +204,13 @@ def call(what: str, function: str, *arguments: object) -> int:
 
 
 def library_version() -> str:
-    """Return the version of the library that is used, such as 1.1. Raise DataplaneError if there is none."""
+    """Return the version of the library that is used, such as 1.1, and whether it is a wheel's.
+
+    Raise DataplaneError if there is none.
+    """
     version: bytes = library().libbpf_version_string()
-    return version.decode(errors="replace").removeprefix("v")
+    words = version.decode(errors="replace").removeprefix("v")
+    return f"{words}, spale's own" if _copies() else words
 
 
 def kernel_version() -> tuple[int, int]:

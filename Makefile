@@ -34,13 +34,14 @@ test: venv
 # INSTALL_PYTHON names a Python of the version that .venv has, if it is not to be the system's.
 install:
 	@tools/setup.sh demo
-	@$(PLACE) install --python '$(INSTALL_PYTHON)'
+	@.venv/bin/python $(PLACE) install --python '$(INSTALL_PYTHON)'
 	@test -n '$(DESTDIR)' || echo 'spale is installed; to have it as a service: docs/operations.md (As a service)'
 
+# Without .venv too, as long as there is any Python.
 uninstall:
-	@$(PLACE) uninstall
+	@$(or $(wildcard .venv/bin/python),python3) $(PLACE) uninstall
 
-PLACE = .venv/bin/python tools/install.py --destdir '$(DESTDIR)' --prefix '$(PREFIX)' \
+PLACE = tools/install.py --destdir '$(DESTDIR)' --prefix '$(PREFIX)' \
 	--sysconfdir '$(SYSCONFDIR)' --unitdir '$(UNITDIR)'
 
 venv:
@@ -51,5 +52,5 @@ lock: venv
 
 clean:
 	@$(MAKE) --no-print-directory -C bpf clean
-	rm -rf .venv .nox .mypy_cache .ruff_cache .pytest_cache .hypothesis site dist
+	rm -rf .venv .nox .mypy_cache .ruff_cache .pytest_cache .hypothesis site dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

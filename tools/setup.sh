@@ -3,7 +3,9 @@
 #
 # Set up whatever is missing to run spale from this folder: `tools/setup.sh demo` what `make demo` needs,
 # `tools/setup.sh dev` what `make test` needs. The Makefile calls it each time; when nothing is missing it
-# only looks, and is done in a fraction of a second.
+# only looks, and is done in a fraction of a second. `tools/setup.sh onefile` is for `nox -s onefile`, `tools/setup.sh
+# deb` for `nox -s deb`: virtual environments of their own, of the distribution's Python; `tools/setup.sh kernels` is
+# for `nox -s kernels`, which works in .venv.
 #
 #   system packages   by apt-get where it is there and we are root; else it says which, and stops
 #   .venv             of the first Python 3.11 to 3.13 it finds (PYTHON=... chooses another)
@@ -13,9 +15,20 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly VENV=.venv
 readonly DISTRIBUTIONS=(bpf spale_core spale_crypto_hpke spale_tc spale_xdp)
-readonly PROFILE=${1:?demo or dev}
+readonly PROFILE=${1:?demo, dev, onefile, deb or kernels}
+VENV=.venv
+case $PROFILE in
+    onefile)
+        VENV=.nox/onefile
+        PYTHON=/usr/bin/python3 # its libraries are stripped, and the file that is made of them is smaller
+        ;;
+    deb)
+        VENV=.nox/deb
+        PYTHON=/usr/bin/python3 # the package's, too
+        ;;
+esac
+readonly VENV
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$@"; exit 1; }
@@ -86,6 +99,29 @@ venv_runs() {
 # Whether clang has the libraries of its sanitizers and of libFuzzer.
 has_sanitizers() { ls "$(clang -print-resource-dir 2>/dev/null)"/lib/linux/libclang_rt.fuzzer-*.a >/dev/null 2>&1; }
 
+# Print what PyInstaller still lacks: the library of a Python that suits, and binutils for objdump and strip.
+one_file_packages() {
+    local library
+    has_command strip || echo binutils
+    library=$("$PYTHON" -c 'import sys; print("libpython%d.%d" % sys.version_info[:2])' 2>/dev/null) || library=libpython3-dev
+    has_library "$library.so.1.0" || echo "$library"
+}
+
+# Print what still lacks to build a Debian package, and to try it in a Debian of its own.
+debian_packages() {
+    has_command dh || echo debhelper
+    has_command dpkg-buildpackage || echo dpkg-dev
+    has_command lintian || echo lintian
+    has_command debootstrap || echo debootstrap
+}
+
+# Print what boots other kernels than this one, and what apt knows Debian's by.
+emulator_packages() {
+    has_command qemu-system-x86_64 || echo qemu-system-x86
+    has_command busybox || echo busybox-static
+    [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || echo debian-archive-keyring
+}
+
 # Print the Debian/Ubuntu packages that $PROFILE still lacks, one a line.
 missing_packages() {
     venv_runs || find_python >/dev/null || printf 'python3\npython3-venv\n'
@@ -94,9 +130,13 @@ missing_packages() {
     [ -e /usr/include/bpf/bpf_helpers.h ] || echo libbpf-dev
     has_command ip || echo iproute2
     has_library libseccomp.so.2 || echo libseccomp2
-    [ "$PROFILE" = demo ] && return
+    [ "$PROFILE" = onefile ] && one_file_packages
+    [ "$PROFILE" = deb ] && debian_packages
+    [ "$PROFILE" = kernels ] && emulator_packages
+    [ "$PROFILE" = dev ] || return 0
     find_bpftool >/dev/null || bpftool_package
     has_sanitizers || echo libclang-rt-dev
+    [ -e /usr/lib/python3/dist-packages/bcc ] || echo python3-bpfcc
     has_command openssl || echo openssl
     has_command systemd-analyze || echo systemd
     # Man pages and completion are tried in what will read them.
@@ -176,9 +216,10 @@ link_bpftool() {
 # --- all of it ------------------------------------------------------------------------------------------
 
 case $PROFILE in
-    demo) requirements=requirements/base.txt ;;
-    dev) requirements=requirements/dev.txt ;;
-    *) die "demo or dev, not $PROFILE" ;;
+    demo | deb) requirements=requirements/base.txt ;;
+    dev | kernels) requirements=requirements/dev.txt ;;
+    onefile) requirements=requirements/release.txt ;;
+    *) die "demo, dev, onefile, deb or kernels, not $PROFILE" ;;
 esac
 system_packages
 virtual_environment
@@ -186,6 +227,7 @@ virtual_environment
 if [ "$PROFILE" = dev ] || ! once dev false <requirements/dev.txt; then
     once "$PROFILE" install_pinned $requirements < <(cat $requirements)
 fi
-once distributions install_distributions < <(cat "${DISTRIBUTIONS[@]/%//pyproject.toml}")
-[ "$PROFILE" = demo ] || link_bpftool
+# The one file is made of released wheels, which its builder installs; the package is built from the source.
+[[ $PROFILE == @(onefile|deb) ]] || once distributions install_distributions < <(cat "${DISTRIBUTIONS[@]/%//pyproject.toml}")
+[ "$PROFILE" != dev ] || link_bpftool
 make --no-print-directory --silent -C bpf >&2

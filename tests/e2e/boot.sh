@@ -6,7 +6,8 @@
 #   unshare --mount boot.sh NAME TREE WORK TARGET
 #
 # NAME is that of a cgroup of its own, TREE is laid over the root, WORK is an empty folder for what changes, TARGET is
-# what systemd starts. The network namespace is the caller's. Nothing of it reaches the host: /proc/sys and /sys
+# what systemd starts; with "none" nothing is booted, and process 1 waits. SPALE_BASE is another root to lay it over
+# than this machine's. The network namespace is the caller's. Nothing of it reaches the host: /proc/sys and /sys
 # cannot be written, and all else is a file system of its own.
 set -euo pipefail
 name=$1 tree=$2 work=$3 target=$4 stage=${5:-outside}
@@ -23,7 +24,7 @@ fi
 umount "$work/cgroup"
 cp -a "$tree/." "$work/upper"
 root=$work/root
-mount -t overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/index" none "$root"
+mount -t overlay -o "lowerdir=${SPALE_BASE:-/},upperdir=$work/upper,workdir=$work/index" none "$root"
 mount -t proc none "$root/proc"
 mount --bind "$root/proc/sys" "$root/proc/sys"
 mount -o remount,bind,ro "$root/proc/sys"
@@ -44,5 +45,7 @@ mkdir "$root/run/before"
 cd "$root"
 pivot_root . run/before
 umount -l /run/before
+rmdir /run/before
+[ "$target" = none ] && exec sleep infinity
 exec env -i container=spale PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     /lib/systemd/systemd --system --unit="$target" --log-target=journal --show-status=no

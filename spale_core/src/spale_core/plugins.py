@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pluggy
 from attrs import field, frozen
 
-from spale_core import hookspecs
+from spale_core import hookspecs, onefile
 from spale_core.errors import PluginError
 from spale_core.hookspecs import PROJECT
 from spale_core.interfaces import AuthScheme, DataplaneKind, StoreKind
@@ -32,6 +32,7 @@ _OURS = {
 """Which distribution of ours would give a plugin that is missing."""
 
 _PIP = f"{sys.executable} -m pip install"
+_NOT_ONE = "take an installation by pip, which takes plugins"
 
 Offer = TypeVar("Offer", DataplaneKind, AuthScheme, StoreKind)
 
@@ -165,10 +166,14 @@ def _refuse_unmarked(plugin: InstalledPlugin, module: object, hooks: set[str]) -
 def _missing(name: str, available: Iterable[InstalledPlugin]) -> str:
     """Say what is there and what to do, for the operator who named a plugin that is not installed."""
     there = ", ".join(str(plugin) for plugin in available) or "none"
+    if onefile.is_one():
+        return f"no plugin {name!r} is in this one file (it has: {there}), and none can be added; {_NOT_ONE}"
     install = remedy(name) or f"{_PIP} the distribution that provides it"
     return f"no plugin {name!r} is installed (installed: {there}); would be right: {install}"
 
 
 def remedy(name: str) -> str | None:
     """Return the command that installs the plugin `name`, None if it is not one of ours."""
+    if onefile.is_one():
+        return _NOT_ONE
     return f"{_PIP} {_OURS[name]}" if name in _OURS else None

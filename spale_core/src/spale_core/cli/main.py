@@ -6,19 +6,22 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from spale_core.cli.command import guarded, new_parser
 from spale_core.errors import NotYetError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 PROG = "spale"
 DEFAULT_COMMAND = "run"
 
 _OWN_OPTIONS = ("-h", "--help", "--version")
 _MANAGE = "--manage"
+_NOTHING_ELSE: Mapping[str, str] = MappingProxyType({})
 
 
 class Command(NamedTuple):
@@ -49,21 +52,24 @@ COMMANDS = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `spale` with `arguments` (default: the process's own) and return the exit code."""
-    return guarded(PROG, _run, arguments)
+def main(arguments: Sequence[str] | None = None, others: Mapping[str, str] = _NOTHING_ELSE) -> int:
+    """Run `spale` with `arguments` (default: the process's own) and return the exit code.
+
+    `others` are sub-commands that the caller sees to, and what they are for.
+    """
+    return guarded(PROG, partial(_run, others), arguments)
 
 
-def _run(arguments: Sequence[str]) -> int:
+def _run(others: Mapping[str, str], arguments: Sequence[str]) -> int:
     words = _with_command(list(arguments))
     parser = new_parser(PROG, "Single Packet Authorization, enforced by eBPF.")
     if not words or words[0] in _OWN_OPTIONS:
-        _describe(parser)
+        _describe(parser, others)
         parser.parse_args(words)
         raise UsageError(f"no command given; see {PROG} --help")
     command = COMMANDS.get(words[0])
     if command is None:
-        raise UsageError(f"{words[0]!r} is no command; there are {', '.join(COMMANDS)}")
+        raise UsageError(f"{words[0]!r} is no command; there are {', '.join([*COMMANDS, *others])}")
     if command.module is None:
         raise NotYetError(f"`{PROG} {words[0]}` is not yet possible in this version")
     module = importlib.import_module(f"spale_core.cli.{command.module}")
@@ -73,12 +79,13 @@ def _run(arguments: Sequence[str]) -> int:
     return code
 
 
-def _describe(parser: argparse.ArgumentParser) -> None:
+def _describe(parser: argparse.ArgumentParser, others: Mapping[str, str]) -> None:
     """Let --help list the commands without importing any of them."""
-    lines = [
-        f"  {name:<12}{command.purpose}{'' if command.module else ' (not yet)'}"
+    purposes = {
+        name: command.purpose if command.module else f"{command.purpose} (not yet)"
         for name, command in COMMANDS.items()
-    ]
+    }
+    lines = [f"  {name:<12}{purpose}" for name, purpose in {**purposes, **others}.items()]
     parser.usage = f"{PROG} COMMAND ...  ({PROG} COMMAND --help says more)"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "\n".join(["commands:", *lines, "", f"Options without a command mean `{PROG} run`."])

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from spale_core import onefile
 from spale_core.demo import leash as leash_program
 from spale_core.demo.poll import until
 from spale_core.errors import SpaleError
@@ -36,8 +37,9 @@ class ProcessFailedError(SpaleError):
 
 
 def python(module: str, *arguments: str) -> list[str]:
-    """Return the command that runs `module` by this interpreter; -P keeps the working folder off its path."""
-    return [sys.executable, "-P", "-m", module, *arguments]
+    """Return the command that runs `module` by what runs us; -P keeps the working folder off its path."""
+    by_name = (onefile.AS_MODULE,) if onefile.is_one() else ("-P", "-m")
+    return [sys.executable, *by_name, module, *arguments]
 
 
 def run_tool(namespace: Namespace, module: str, *arguments: str, timeout_s: float = 30) -> str:
@@ -122,9 +124,17 @@ def _pairs(line: str) -> list[tuple[str, str]]:
     return [(key, value) for key, equals, value in pairs if equals and key != "time"]
 
 
-def _environment() -> dict[str, str]:
+def _environment(*, outlive: bool) -> dict[str, str]:
     """Return what a process needs of our environment: nothing in it may configure a daemon on the stage."""
-    return {name: value for name, value in os.environ.items() if name.startswith(_NEEDED)}
+    needed = {name: value for name, value in os.environ.items() if name.startswith(_NEEDED)}
+    return needed if outlive else needed | onefile.environment_of_ours()
+
+
+def _leash(parent: int) -> list[str]:
+    """Return the command that runs another one, behind it, in the same process; see `leash`."""
+    if onefile.is_one():
+        return python(leash_program.__name__, str(parent))
+    return [sys.executable, "-I", "-S", str(Path(leash_program.__file__)), str(parent)]
 
 
 @contextmanager
@@ -141,13 +151,12 @@ def _started(
     An exception in the body ends it. Signals wait while it is started: none of them can make us lose it.
     """
     process = None
-    parent = 0 if outlive else os.getpid()
-    leash = [sys.executable, "-I", "-S", str(Path(leash_program.__file__)), str(parent)]
+    leash = _leash(0 if outlive else os.getpid())
     try:
         with namespace.inside(), signals_wait():
             process = subprocess.Popen(
                 [*leash, *command],
-                env=_environment(),
+                env=_environment(outlive=outlive),
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,

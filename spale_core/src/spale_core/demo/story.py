@@ -28,6 +28,8 @@ IDLE_S = 2
 _SILENCE_S = 0.5
 """How long we listen before we say that nobody answered."""
 _ANSWER_S = 3.0
+_START_S = 15.0
+"""How long a process may take to start: on a busy machine, or if it has to unpack itself first."""
 _WIDTH = 62
 
 
@@ -94,7 +96,7 @@ class Story:
         self._running.append(
             Background(self.stage.server, command, self.folder / "greeter.log", outlive=self.outlive)
         )
-        until(lambda: self._try([friend], _SILENCE_S)[0].outcome is Outcome.OPEN, _ANSWER_S)
+        until(lambda: self._try([friend], _SILENCE_S)[0].outcome is Outcome.OPEN, _START_S)
         where = " and ".join(str(address) for address in self.stage.server_addresses.values())
         self.narrator.tell(f"something listens on {SERVICE} of {where}")
         self._expect(Outcome.OPEN, friend)

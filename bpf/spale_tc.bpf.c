@@ -55,5 +55,3 @@ int spale_tc_l3(struct __sk_buff *skb)
 {
 	return spale_tc(skb, 0);
 }
-
-char _license[] SEC("license") = "GPL";

@@ -35,5 +35,3 @@ int spale_xdp(struct xdp_md *xdp)
 {
 	return spale_filter_frame(xdp) == SPALE_PASS ? XDP_PASS : XDP_DROP;
 }
-
-char _license[] SEC("license") = "GPL";

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import man_pages
 
-from spale_core.config.example import later, spellings, write_example
+from spale_core.config.example import spellings, write_example
 from spale_core.config.keys import CLIENT_DEFINITIONS, DEFINITIONS
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _table() -> Iterator[str]:
     yield "| key | option | default | what it says |"
     yield "|---|---|---|---|"
     for each in DEFINITIONS:
-        cells = (_key_cell(each), _options_cell(each), _default_cell(each), each.help + later(each.later))
+        cells = (_key_cell(each), _options_cell(each), _default_cell(each), each.help)
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
@@ -82,7 +82,7 @@ def _client_table() -> Iterator[str]:
     yield "| key | example | what it says |"
     yield "|---|---|---|"
     for each in CLIENT_DEFINITIONS:
-        yield f"| `NAME_{each.suffix}` | `{each.example}` | {each.help}{later(each.later)} |"
+        yield f"| `NAME_{each.suffix}` | `{each.example}` | {each.help} |"
 
 
 def _key_cell(definition: Definition) -> str:
@@ -110,14 +110,14 @@ def _man_keys() -> Iterator[str]:
 
 def _man_client_keys() -> Iterator[str]:
     for each in CLIENT_DEFINITIONS:
-        yield from _item(f"`NAME_{each.suffix}`", _capital(f"{each.help}{later(each.later)}."))
+        yield from _item(f"`NAME_{each.suffix}`", _capital(f"{each.help}."))
 
 
 def _sentence(definition: Definition) -> str:
     default = "; required" if definition.required else ""
     if definition.default:
         default = f"; default: `{definition.default}`"
-    return _capital(f"{definition.help}{default}{later(definition.later)}.")
+    return _capital(f"{definition.help}{default}.")
 
 
 def _capital(words: str) -> str:

@@ -22,7 +22,7 @@ static __always_inline enum spale_reason spale_filter_session(const struct spale
 		return by_grant;
 	if (role == SPALE_ROLE_OPEN)
 		return spale_track(packet, now_ns) ? by_grant : SPALE_R_UNTRACKED;
-	session = bpf_map_lookup_elem(&spale_sessions, &packet->key);
+	session = bpf_map_lookup_elem(SPALE_MAP(spale_sessions), &packet->key);
 	if (!session)
 		return by_grant;
 	if (role == SPALE_ROLE_CLOSE) {
@@ -56,7 +56,7 @@ static __always_inline enum spale_reason spale_filter_service(spale_ctx *ctx, st
 		kind = tcp ? spale_kind_of(tcp->flags) : SPALE_KIND_BAD;
 		packet->key.source_port = tcp ? spale_be16(tcp->ports.source) : 0;
 	}
-	grant = bpf_map_lookup_elem(&spale_grants, &packet->key.peer);
+	grant = bpf_map_lookup_elem(SPALE_MAP(spale_grants), &packet->key.peer);
 	if (grant)
 		now_ns = spale_now_ns();
 	reason = spale_judge_grant(grant, kind, now_ns);
@@ -80,7 +80,7 @@ static __always_inline enum spale_reason spale_filter_v1(spale_ctx *ctx, struct 
 	if (!knock || knock->udp.length != spale_be16(sizeof(*knock)))
 		return SPALE_R_SPA_LENGTH;
 	name = knock->tag;
-	tag = bpf_map_lookup_elem(&spale_v1_tags, &name);
+	tag = bpf_map_lookup_elem(SPALE_MAP(spale_v1_tags), &name);
 	if (!tag)
 		return SPALE_R_UNKNOWN_TAG;
 	now_ns = bpf_ktime_get_ns();

@@ -1,116 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The maps and the questions that are asked of them. Sizes that the configuration decides are the loader's:
- * it sets them before it loads. Kinds and helpers as Linux 4.18 has them.
- */
+/* The questions that are asked of the maps. Helpers as Linux 4.18 has them. */
 #ifndef SPALE_MAPS_H
 #define SPALE_MAPS_H
 
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-
+#include "spale_object.h"
 #include "spale_policy.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct spale_settings);
-} spale_settings SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 65536);
-	__type(key, __u32);
-	__type(value, __u32);
-} spale_services SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct spale_grant_key);
-	__type(value, struct spale_grant);
-} spale_grants SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct spale_session_key);
-	__type(value, struct spale_session);
-} spale_sessions SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct spale_grant_key);
-	__type(value, __u32);
-} spale_session_counts SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct spale_allow_key);
-	__type(value, __u8);
-} spale_allow SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SPALE_TAG_FILTER_WORDS);
-	__type(key, __u32);
-	__type(value, __u64);
-} spale_tag_filter SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, __u64);
-	__type(value, struct spale_tag);
-} spale_tags SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, __u64);
-	__type(value, struct spale_v1_tag);
-} spale_v1_tags SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, __u64);
-	__type(value, __u8);
-} spale_seen_macs SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct spale_addr);
-	__type(value, __u64);
-} spale_buckets SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct spale_v1_bucket_key);
-	__type(value, __u64);
-} spale_v1_buckets SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SPALE_R_COUNT);
-	__type(key, __u32);
-	__type(value, struct spale_counter);
-} spale_counters SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct spale_packet);
-} spale_scratch SEC(".maps");
-
 #define SPALE_EEXIST 17
+
+/* Write an element; return 0 or a negative error. Where the verifier calls a map's own function instead of the helper,
+ * that one returned an int before Linux 6.4: only the lower half of the register is the error. A macro, as the map's
+ * type says its sizes where the tests build this for user space. */
+#define spale_put(map, key, value, flags) ((int)bpf_map_update_elem((map), (key), (value), (flags)))
 
 /* The clock of grants and sessions. Tags and buckets always have the exact one. The coarse one (Linux 5.11) stands
  * still between two ticks, so what user space or this program wrote by the exact one may be later (docs/adr/0057). */
@@ -126,20 +27,20 @@ static __always_inline const struct spale_settings *spale_settings_get(void)
 {
 	const __u32 only = 0;
 
-	return bpf_map_lookup_elem(&spale_settings, &only);
+	return bpf_map_lookup_elem(SPALE_MAP(spale_settings), &only);
 }
 
 static __always_inline struct spale_packet *spale_scratch_get(void)
 {
 	const __u32 only = 0;
 
-	return bpf_map_lookup_elem(&spale_scratch, &only);
+	return bpf_map_lookup_elem(SPALE_MAP(spale_scratch), &only);
 }
 
 /* Return what is protected at `port` (enum spale_service) as far as it concerns `protocol`. */
 static __always_inline __u32 spale_service_at(__u32 port, __u8 protocol)
 {
-	const __u32 *service = bpf_map_lookup_elem(&spale_services, &port);
+	const __u32 *service = bpf_map_lookup_elem(SPALE_MAP(spale_services), &port);
 
 	return service ? spale_concerns(*service, protocol) : 0;
 }
@@ -154,32 +55,32 @@ static __always_inline int spale_always_allowed(const struct spale_packet *packe
 
 	if (packet->family == 6)
 		key.source.words[1] = packet->unscoped;
-	return bpf_map_lookup_elem(&spale_allow, &key) != NULL;
+	return bpf_map_lookup_elem(SPALE_MAP(spale_allow), &key) != NULL;
 }
 
 /* Track the session that a SYN opens, or note that it begins anew. Return 0 where there is no room for it; two
  * CPUs at once may take the same one. */
 static __always_inline int spale_track(const struct spale_packet *packet, __u64 now_ns)
 {
-	struct spale_session *session = bpf_map_lookup_elem(&spale_sessions, &packet->key);
+	struct spale_session *session = bpf_map_lookup_elem(SPALE_MAP(spale_sessions), &packet->key);
 	struct spale_session fresh = {};
 	const __u32 none = 0;
 	__u32 *count;
-	long error;
+	int error;
 
 	if (session) {
 		spale_open_session(session, now_ns);
 		return 1;
 	}
-	count = bpf_map_lookup_elem(&spale_session_counts, &packet->key.peer);
+	count = bpf_map_lookup_elem(SPALE_MAP(spale_session_counts), &packet->key.peer);
 	if (!count) {
-		bpf_map_update_elem(&spale_session_counts, &packet->key.peer, &none, BPF_NOEXIST);
-		count = bpf_map_lookup_elem(&spale_session_counts, &packet->key.peer);
+		spale_put(SPALE_MAP(spale_session_counts), &packet->key.peer, &none, BPF_NOEXIST);
+		count = bpf_map_lookup_elem(SPALE_MAP(spale_session_counts), &packet->key.peer);
 	}
 	if (!count || *count >= SPALE_SESSIONS_PER_PAIR)
 		return 0;
 	spale_open_session(&fresh, now_ns);
-	error = bpf_map_update_elem(&spale_sessions, &packet->key, &fresh, BPF_NOEXIST);
+	error = spale_put(SPALE_MAP(spale_sessions), &packet->key, &fresh, BPF_NOEXIST);
 	if (!error)
 		(*count)++;
 	return !error || error == -SPALE_EEXIST;
@@ -189,18 +90,18 @@ static __always_inline int spale_track(const struct spale_packet *packet, __u64 
 static __always_inline const struct spale_tag *spale_tag_get(__u64 tag)
 {
 	const __u32 word = spale_tag_word(tag);
-	const __u64 *bits = bpf_map_lookup_elem(&spale_tag_filter, &word);
+	const __u64 *bits = bpf_map_lookup_elem(SPALE_MAP(spale_tag_filter), &word);
 
 	if (!bits || !spale_has_tag(*bits, tag))
 		return NULL;
-	return bpf_map_lookup_elem(&spale_tags, &tag);
+	return bpf_map_lookup_elem(SPALE_MAP(spale_tags), &tag);
 }
 
 /* Test and set: whether this mac has never passed. */
 static __always_inline enum spale_reason spale_remember_mac(__u64 mac)
 {
 	const __u8 seen = 1;
-	const long error = bpf_map_update_elem(&spale_seen_macs, &mac, &seen, BPF_NOEXIST);
+	const int error = spale_put(SPALE_MAP(spale_seen_macs), &mac, &seen, BPF_NOEXIST);
 
 	if (error == -SPALE_EEXIST)
 		return SPALE_R_REPLAY;
@@ -243,9 +144,10 @@ static __always_inline enum spale_reason spale_spend(const struct spale_settings
 	if (!settings->bucket_cost_ns)
 		return SPALE_R_PASS_SPA;
 	key = spale_spender(packet);
-	full_ns = bpf_map_lookup_elem(&spale_buckets, &key);
+	full_ns = bpf_map_lookup_elem(SPALE_MAP(spale_buckets), &key);
 	reason = spale_take_from(settings, full_ns, now_ns, &next_ns);
-	if (reason == SPALE_R_PASS_SPA && !full_ns && bpf_map_update_elem(&spale_buckets, &key, &next_ns, BPF_ANY))
+	if (reason == SPALE_R_PASS_SPA && !full_ns &&
+	    spale_put(SPALE_MAP(spale_buckets), &key, &next_ns, BPF_ANY))
 		return SPALE_R_INTERNAL;
 	return reason;
 }
@@ -261,9 +163,10 @@ static __always_inline enum spale_reason spale_v1_spend(const struct spale_setti
 	if (!settings->bucket_cost_ns)
 		return SPALE_R_PASS_SPA;
 	key = (struct spale_v1_bucket_key){ spale_spender(packet), tag };
-	full_ns = bpf_map_lookup_elem(&spale_v1_buckets, &key);
+	full_ns = bpf_map_lookup_elem(SPALE_MAP(spale_v1_buckets), &key);
 	reason = spale_take_from(settings, full_ns, now_ns, &next_ns);
-	if (reason == SPALE_R_PASS_SPA && !full_ns && bpf_map_update_elem(&spale_v1_buckets, &key, &next_ns, BPF_ANY))
+	if (reason == SPALE_R_PASS_SPA && !full_ns &&
+	    spale_put(SPALE_MAP(spale_v1_buckets), &key, &next_ns, BPF_ANY))
 		return SPALE_R_INTERNAL;
 	return reason;
 }
@@ -271,7 +174,7 @@ static __always_inline enum spale_reason spale_v1_spend(const struct spale_setti
 /* Count a drop; `source` may be NULL. */
 static __always_inline void spale_count(__u32 reason, const struct spale_addr *source)
 {
-	struct spale_counter *counter = bpf_map_lookup_elem(&spale_counters, &reason);
+	struct spale_counter *counter = bpf_map_lookup_elem(SPALE_MAP(spale_counters), &reason);
 
 	if (!counter)
 		return;

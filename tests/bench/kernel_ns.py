@@ -158,7 +158,7 @@ def _framing(family: int) -> Callable[[bytes, int], bytes]:
     return frame
 
 
-def _ready(loaded: Rig, case: Case) -> None:
+def prepare(loaded: Rig, case: Case) -> None:
     """Make the state of a case; raise RuntimeError where the verdict is not the expected one."""
     _protect(loaded)
     case.prepare(loaded)
@@ -168,7 +168,7 @@ def _ready(loaded: Rig, case: Case) -> None:
         raise RuntimeError(f"{loaded.entry.name}, {case.name}: {outcome}")
 
 
-def _sample(fd: int, idle: int, frame: bytes) -> int:
+def sample(fd: int, idle: int, frame: bytes) -> int:
     """Return the nanoseconds that a packet costs over a program that does nothing."""
     ours, nothing = (libbpf.prog_test_run(each, frame, REPEATS).duration_ns for each in (fd, idle))
     return ours - nothing
@@ -187,10 +187,10 @@ def measure() -> Iterator[Cost]:
         timed = [(loaded, idle, case, list[int]()) for loaded, idle in rigs for case in cases()]
         clock, clocks = nothing.program_fd("selftest_clock"), list[int]()
         for _ in range(ROUNDS):
-            clocks.append(_sample(clock, rigs[0][1], timed[0][2].frame))
+            clocks.append(sample(clock, rigs[0][1], timed[0][2].frame))
             for loaded, idle, case, samples in timed:
-                _ready(loaded, case)
-                samples.append(_sample(loaded.fd, idle, case.frame))
+                prepare(loaded, case)
+                samples.append(sample(loaded.fd, idle, case.frame))
         yield Cost(Entry.TC_ETH, CLOCK, round(statistics.median(clocks)), None)
         for loaded, _, case, samples in timed:
             at_most = getattr(case.limits, loaded.entry.value[0].removeprefix("spale_"), None)

@@ -11,9 +11,6 @@ from house import START_S
 
 from spale_core.demo.processes import ProcessFailedError, run_tool
 
-NOT_YET = {
-    "LOADER": "bcc",
-}
 WRONG = {
     "PROTECTED_PORTS": "",
     "IFACE": "nonesuch0",
@@ -32,15 +29,6 @@ def _refused(house, changes):
     assert not daemon.events("attach")
     assert house.all_open(house.guests())
     return failed.value.exit_code, str(failed.value)
-
-
-@pytest.mark.parametrize("key", NOT_YET)
-def test_not_yet(tc_house, key):
-    """What a later version will do is refused with exit 78 and the words "not yet", never ignored."""
-    code, said = _refused(tc_house, {key: NOT_YET[key]})
-    assert code == os.EX_CONFIG
-    assert "not yet" in said
-    assert key in said
 
 
 @pytest.mark.parametrize("key", WRONG)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from boxes import LATE_S
+from compiled_rig import demand_bcc
 
 from spale_core.demo.poll import until
 
@@ -43,3 +44,14 @@ def test_stopping_is_not_opening(box):
     assert box.house.all_open([guest])
     assert box.run("systemctl", "start", "spale").returncode == 0
     box.check()
+
+
+def test_it_compiles_in_its_sandbox(box):
+    """LOADER=bcc: no memory that can be written and run, few system calls, files that are read only."""
+    demand_bcc()
+    with box.configured(LOADER="bcc"):
+        assert box.restarts(), box.journal()[-20:]
+        box.check()
+        shown = box.run("/usr/local/sbin/spale", "status").stdout
+        assert "compiled on this host by bcc" in shown
+    assert box.restarts()

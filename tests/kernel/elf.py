@@ -82,11 +82,12 @@ class Object:
             if info & 0x0F == _STT_FUNC:
                 start = self._headers[section][4] + value
                 code = self._content[start : start + size]
-                found[self._string(self._headers[symbols[6]], name)] = _decoded(code)
+                found[self._string(self._headers[symbols[6]], name)] = decoded(code)
         return found
 
 
-def _decoded(code: bytes) -> list[Instruction]:
+def decoded(code: bytes) -> list[Instruction]:
+    """Return the instructions that these bytes are."""
     instructions = []
     place = 0
     while place < len(code):

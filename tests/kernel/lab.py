@@ -20,7 +20,7 @@ import time
 from contextlib import contextmanager
 from ipaddress import ip_interface
 
-from spale_bpf import libbpf
+from spale_bpf import interface, libbpf, programs
 from spale_bpf.libbpf import native
 from spale_core.demo.stage import Namespace
 from spale_core.interfaces import DataplaneSettings
@@ -86,7 +86,13 @@ def name_of(program_id):
 
 def chain(door):
     """Return the names of the programs in the TCX ingress chain, first to last."""
-    return [name_of(program_id) for program_id in libbpf.prog_query(socket.if_nametoindex(door))]
+    return [name_of(program_id) for program_id in chained(door)]
+
+
+def chained(door):
+    """Return the ids of the programs in the TCX ingress chain; none before Linux 6.6."""
+    found = interface.find(door)
+    return libbpf.prog_query(found.index) if programs.has_tcx(found) else []
 
 
 def drops(made):

@@ -17,6 +17,8 @@ from spale_bpf._abi import Reason
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from spale_bpf.loadable import Loadable
+
 BPF = Path(__file__).parents[2] / "bpf"
 OBJECTS = BPF / "src" / "spale_bpf" / "objects"
 BUILD = BPF / "build"
@@ -79,7 +81,7 @@ class Rig(Machine):
         build()
         base, self._program, self._pass, self._drop = entry.value
         file = self.file(base)
-        self.object = libbpf.Object.open((OBJECTS / f"{file}.bpf.o").read_bytes(), file)
+        self.object = self.open(file)
         for name, entries in ENTRIES.items():
             self.object.set_max_entries(name, entries)
         self.alter(self.object)
@@ -92,7 +94,11 @@ class Rig(Machine):
         """Return which object file to load; the base one, unless a test wants another."""
         return base
 
-    def alter(self, loading: libbpf.Object) -> None:
+    def open(self, file: str) -> Loadable:
+        """Return what is to be loaded: an object file, unless a test wants it compiled."""
+        return libbpf.Object.open((OBJECTS / f"{file}.bpf.o").read_bytes(), file)
+
+    def alter(self, loading: Loadable) -> None:
         """Change an object before it is loaded; nothing, unless a test wants it."""
 
     def __enter__(self) -> Self:

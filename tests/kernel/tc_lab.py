@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from contextlib import contextmanager
 
-from lab import FLOODED, SCHED_CLS, TC_NEXT, program, settings
+from lab import FLOODED, SCHED_CLS, TC_NEXT, chained, program, settings
 
 from spale_bpf import filters, libbpf
 from spale_tc.attach import make
 
 OURS = "spale_tc_eth"
+GENERATIONS = int(os.environ.get("SPALE_GENERATIONS", "20"))
+"""How often a program is replaced under a flood; an emulator takes long for each."""
+
 CHAIN_MAX = 63  # the kernel takes one less than BPF_MPROG_MAX
 
 
@@ -34,7 +38,7 @@ def without_tcx(_):
 def attached(door):
     """Return the ids of all programs on a door: the chain's, then the filters'."""
     index = socket.if_nametoindex(door)
-    return [*libbpf.prog_query(index), *(found.program_id for found in filters.bpf_filters(index))]
+    return [*chained(door), *(found.program_id for found in filters.bpf_filters(index))]
 
 
 def fill_chain(door, stack, leave=0):

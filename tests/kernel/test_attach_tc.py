@@ -7,8 +7,8 @@ import subprocess
 from contextlib import ExitStack
 
 import pytest
-from lab import DOORS, SCHED_CLS, TC_NEXT, Flood, chain, doors, drops, program, until
-from tc_lab import OURS, attached, dataplane, fill_chain, without_tcx
+from lab import DOORS, SCHED_CLS, TC_NEXT, Flood, chain, doors, drops, name_of, program, until
+from tc_lab import GENERATIONS, OURS, attached, dataplane, fill_chain, without_tcx
 
 from spale_bpf import libbpf
 from spale_core.errors import DataplaneError
@@ -64,7 +64,7 @@ def test_replacing_leaves_no_gap(client, way):
     _, options = way
     with ExitStack() as generations, Flood(client) as flood:
         before = None
-        for _ in range(20):
+        for _ in range(GENERATIONS):
             made = generations.enter_context(dataplane(**options))
             (attachment,) = made.attach(DOORS[:1])
             assert attachment.replaced is (before is not None)
@@ -88,29 +88,34 @@ def test_what_is_attached_outlives_its_loader(client):
     assert len(attached("door0")) == 1
 
 
-def test_a_failure_takes_back_what_was_new():
+def take_our_place(door, stack, options):
+    """Leave no room for ours on `door`, however it would hang."""
+    if not options:
+        fill_chain(door, stack)
+        return
+    index = socket.if_nametoindex(door)
+    libbpf.tc_hook_create(index)
+    libbpf.tc_attach(stack.enter_context(program(SCHED_CLS, "foreign", TC_NEXT)), index, clsact.PLACE)
+
+
+def test_a_failure_takes_back_what_was_new(way):
     """Where the second interface refuses, the first has nothing of ours."""
-    with ExitStack() as stack, dataplane() as made:
-        fill_chain("door1", stack)
-        with pytest.raises(DataplaneError, match="door1: TCX attach"):
+    _, options = way
+    with ExitStack() as stack, dataplane(**options) as made:
+        take_our_place("door1", stack, options)
+        with pytest.raises(DataplaneError, match="door1: "):
             made.attach(DOORS)
-        assert chain("door0") == []
-        assert OURS not in chain("door1")
+        assert attached("door0") == []
+        assert OURS not in map(name_of, attached("door1"))
 
 
 def test_a_failure_puts_back_what_was_replaced(client, way):
     """Where the second interface refuses, the first has its former program again, the port shut all along."""
     _, options = way
-    index = socket.if_nametoindex("door1")
     with ExitStack() as stack, dataplane(**options) as old, dataplane(**options) as new:
         old.attach(DOORS[:1])
         before = attached("door0")
-        if options:
-            libbpf.tc_hook_create(index)
-            foreign = stack.enter_context(program(SCHED_CLS, "foreign", TC_NEXT))
-            libbpf.tc_attach(foreign, index, clsact.PLACE)
-        else:
-            fill_chain("door1", stack)
+        take_our_place("door1", stack, options)
         with Flood(client) as flood:
             flood.await_more()
             with pytest.raises(DataplaneError, match="door1"):
@@ -142,7 +147,7 @@ def test_an_interface_named_twice_is_attached_once():
     """Naming an interface twice is no mistake and has no consequence."""
     with dataplane() as made:
         assert len(made.attach(["door0", "door0"])) == 1
-        assert chain("door0") == [OURS]
+        assert len(attached("door0")) == 1
 
 
 def test_detach_opens_what_was_attached(client, way):

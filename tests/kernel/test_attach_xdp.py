@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from lab import DOORS, FLOODED, XDP, XDP_PASS, Flood, doors, drops, name_of, program, settings, until
+from tc_lab import GENERATIONS
 
 from spale_bpf import interface, libbpf
 from spale_bpf.takeover import Takeover
@@ -83,7 +84,7 @@ def test_replacing_leaves_no_gap(client, mode):
     """While generation after generation takes over, not one packet of a flood gets through."""
     with ExitStack() as generations, Flood(client) as flood:
         before = None
-        for _ in range(20):
+        for _ in range(GENERATIONS):
             made = generations.enter_context(dataplane(mode))
             (attachment,) = made.attach(DOORS[:1])
             assert attachment.replaced is (before is not None)

@@ -6,8 +6,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from pathlib import Path
 
 import pytest
+from attrs import evolve
 from lab import DOORS, SCHED_CLS, XDP, XDP_PASS, chain, command, doors, program
 
 import spale_tc.examine
@@ -24,6 +26,7 @@ OK, WARNING, MISSING = FindingState.OK, FindingState.WARNING, FindingState.MISSI
 EXAMINED = {"tc": spale_tc.examine, "xdp": spale_xdp.examine}
 DENIED = libbpf.LibbpfError("network namespace for a trial", errno.EPERM)
 NO_MODULE = libbpf.LibbpfError("clsact", errno.ENOENT)
+HEALTHY = Base(kernel=lambda: (6, 1), library=lambda: "1.1", root=Path("/nonesuch"))
 
 
 class Loaded:
@@ -49,7 +52,7 @@ def fails(error):
 
 def probes(name, kernel=(6, 1), **changes):
     """Return the probes of a host on which all works but for `changes`."""
-    base = Base(kernel=lambda: kernel, library=lambda: "1.1", bcc_paths=())
+    base = evolve(HEALTHY, kernel=lambda: kernel)
     trials = {"hang_tcx": works, "hang_clsact": works, "has_tcx": lambda: True}
     if name == "xdp":
         trials = {"hang_generic": works, "native": dict}
@@ -88,7 +91,7 @@ def test_a_kernel_that_is_too_old(name):
 def test_no_libbpf(name):
     """What to install."""
     error = DataplaneError("libbpf is not installed")
-    found = examine(name, base=Base(library=fails(error), bcc_paths=()))
+    found = examine(name, base=evolve(HEALTHY, library=fails(error)))
     assert (found[None, "libbpf"].state, found[None, "libbpf"].remedy) == (MISSING, "apt install libbpf1")
 
 
@@ -102,16 +105,46 @@ def test_a_program_that_is_refused(name, number, remedy):
     assert "\n" not in program_found.words
 
 
-def test_bcc(tmp_path):
-    """Its bindings are where the distribution puts them; it is no need."""
-    base = Base(bcc_paths=(str(tmp_path),))
-    absent = examine("tc", base=base)[None, "bcc"]
+def bindings_in(root):
+    """Put the bindings of bcc where a distribution would; return the folder."""
+    package = root / "usr/lib/python3/dist-packages/bcc"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "version.py").write_text("__version__ = '0.26.0'\n")
+    return package.parent
+
+
+def compiling(error):
+    """Return how programs are loaded where only LOADER=bcc fails."""
+
+    def load(settings):
+        if settings.loader == "bcc":
+            raise error
+        return Loaded()
+
+    return load
+
+
+@pytest.mark.parametrize("name", EXAMINED)
+def test_bcc(name, tmp_path):
+    """Its bindings are where the distribution puts them, and something is compiled; it is no need."""
+    base = evolve(HEALTHY, root=tmp_path)
+    absent = examine(name, base=base)[None, "bcc"]
     assert (absent.state, absent.remedy) == (OK, "apt install python3-bpfcc")
-    (tmp_path / "bcc").mkdir()
-    (tmp_path / "bcc" / "__init__.py").touch()
-    assert examine("tc", base=base)[None, "bcc"].words == f"version unknown, in {tmp_path}"
-    (tmp_path / "bcc" / "version.py").write_text("__version__ = '0.26.0'\n")
-    assert examine("tc", base=base)[None, "bcc"].words == f"version 0.26.0, in {tmp_path}"
+    folder = bindings_in(tmp_path)
+    works_here = examine(name, base=base)[None, "bcc"]
+    assert (works_here.state, works_here.words) == (OK, f"version 0.26.0, in {folder}; LOADER=bcc works")
+    fails_here = examine(name, base=base, load=compiling(DataplaneError("no clang\nline 2")))[None, "bcc"]
+    assert fails_here.state is WARNING
+    assert fails_here.words.endswith("; LOADER=bcc does not work: no clang")
+
+
+def test_bcc_is_not_tried_in_vain(tmp_path):
+    """Where the kernel takes no program at all, nothing is compiled."""
+    bindings_in(tmp_path)
+    found = examine("tc", base=evolve(HEALTHY, root=tmp_path), load=fails(DENIED))
+    assert found[None, "bcc"].words.startswith("version 0.26.0, in ")
+    assert "LOADER" not in found[None, "bcc"].words
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,11 @@ from spale_bpf import _abi, libbpf
 from spale_bpf._abi import REASON_FIRST_COUNTED, Flag, Reason, Service
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from machine import Entry, Machine
 
-    from spale_bpf.libbpf import Object
+    from spale_bpf.loadable import Loadable
 
 COUNTED = [reason for reason in Reason if reason >= REASON_FIRST_COUNTED]
 
@@ -147,7 +149,7 @@ def services(policy: Policy) -> dict[int, int]:
 class SmallRig(Rig):
     """A program with little room for sessions."""
 
-    def alter(self, loading: Object) -> None:
+    def alter(self, loading: Loadable) -> None:
         """Make the maps smaller."""
         for name, entries in LIMITS.items():
             loading.set_max_entries(name, entries)
@@ -158,10 +160,10 @@ class Kernel(Player):
 
     lateness_ns = 2 * SECOND
 
-    def __init__(self, entry: Entry) -> None:
-        """Load it."""
-        self.machine = self.rig = rig = SmallRig(entry)
-        self.name = entry.name
+    def __init__(self, entry: Entry, make: Callable[[Entry], Rig] = SmallRig) -> None:
+        """Load it: make(entry)."""
+        self.machine = self.rig = rig = make(entry)
+        self.name = f"{entry.name} of {type(rig).__name__}"
         self._pass = entry.value[2]
         self._counters = rig.object.map_fd("spale_counters")
 

@@ -53,16 +53,6 @@ MODEL_LINES = 250
 
 
 @pytest.fixture(scope="module")
-def one_cpu() -> Iterator[None]:
-    """Keep to one CPU, so that of a per-CPU counter only one value moves."""
-    before = os.sched_getaffinity(0)
-    cpus = sorted(before)
-    os.sched_setaffinity(0, {cpus[os.getpid() % len(cpus)]})
-    yield
-    os.sched_setaffinity(0, before)
-
-
-@pytest.fixture(scope="module")
 def troupes(one_cpu: None) -> Iterator[list[Troupe]]:
     """Return everybody: the three programs in the kernel, and the headers in user space."""
     del one_cpu

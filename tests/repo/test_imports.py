@@ -68,6 +68,10 @@ ALSO_ALLOWED = {
         "spale_bpf",
         "netlink",
     ): "how lists come over netlink: the core reads the sockets so",
+    (
+        "spale_bpf",
+        "bindings",
+    ): "where bcc is looked for: the configuration is judged by the same",
 }
 """A plugin, a core module that it may import all the same, and why."""
 

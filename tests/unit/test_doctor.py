@@ -248,6 +248,16 @@ def test_the_configuration_says_what_is_used(host):
     assert of_area(report, "configuration")[1] == Finding("ALWAYS_ALLOW", WARNING, *warned)
 
 
+@pytest.mark.parametrize(("loader", "missing"), [("bcc", 1), ("libbpf", 0)])
+def test_the_loader_that_the_configuration_names_must_work(host, loader, missing):
+    """What is a warning otherwise keeps a daemon from running then."""
+    broken = Finding("bcc", WARNING, "LOADER=bcc does not work: no clang")
+    configured = settings(dataplane="tc", store="tc", auth=(), loader=loader)
+    installed = [plugin("tc", kind("tc", GOOD, broken))]
+    report = check_up(host, installed, Question((), named=True, settings=configured))
+    assert (report.missing, of_area(report, "tc")[1].state) == (missing, MISSING if missing else WARNING)
+
+
 def test_a_plugin_that_is_broken(host):
     """Which, and why; it keeps a daemon from running if the configuration names it."""
     installed = [plugin("tc", kind("tc", GOOD)), plugin("acme", problem="no module named acme")]

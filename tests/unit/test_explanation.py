@@ -91,7 +91,7 @@ def test_the_settings_are_the_daemons():
     """All that decides about a packet."""
     made = settings(facts())
     assert (made.spa_port, made.rate, made.burst, made.session_s) == (55555, 3, 3, 86400)
-    assert (made.log_only, made.xdp_mode) == (False, "auto")
+    assert (made.log_only, made.xdp_mode, made.loader) == (False, "auto", "libbpf")
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_the_epochs_that_came_last_are_kept(table):
     wanted = epochs.wanted(NOW.unix_ms, 30)
     for epoch in (*wanted, wanted[0], EPOCH + 100, EPOCH + 101):
         table.add(whole(epoch))
-    known = {tag.tag for tag in table.kernel_tags(NOW)}
+    known = {each.tag for each in table.kernel_tags(NOW)}
     assert known == {tag(epoch=epoch).tag for epoch in (wanted[0], wanted[3])}
 
 

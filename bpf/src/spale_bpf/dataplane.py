@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A dataplane out of an object file, the policy's maps and a hook: what TC and XDP share."""
+"""A dataplane out of loaded programs, the policy's maps and a hook: what TC and XDP share."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from spale_bpf.interface import Interface
+    from spale_bpf.loadable import Loadable
     from spale_bpf.predecessor import Predecessor
     from spale_core.interfaces import DataplaneSettings
     from spale_core.model import (
@@ -58,7 +59,7 @@ class Hook(Watched, Protocol):
 class BpfDataplane:
     """The `spale_core.interfaces.Dataplane` of a loaded object."""
 
-    def __init__(self, loaded: libbpf.Object, settings: DataplaneSettings, hook: Hook) -> None:
+    def __init__(self, loaded: Loadable, settings: DataplaneSettings, hook: Hook) -> None:
         """Own the object `loaded`, whose maps are new; nothing is attached."""
         self._object = loaded
         self._hook = hook
@@ -201,20 +202,15 @@ def open_object(
     name: str,
     settings: DataplaneSettings,
     has_coarse_clock: Callable[[], bool] = libbpf.coarse_clock_supported,
-) -> libbpf.Object:
+) -> Loadable:
     """Open the object `name`, sized by `settings` but not loaded. Raise DataplaneError.
 
-    Where the kernel `has_coarse_clock` it is the one that reads that (docs/adr/0057).
+    Where the kernel `has_coarse_clock` it is the one that reads that (docs/adr/0057). With LOADER=bcc it is
+    compiled here, from the same source (docs/adr/0140).
     """
     if has_coarse_clock():
         name = f"{name}_coarse"
-    file = resources.files("spale_bpf") / "objects" / f"{name}.bpf.o"
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError as error:
-        message = f"{file} has not been built; in a source tree: make -C bpf (needs clang)"
-        raise DataplaneError(message) from error
-    opened = libbpf.Object.open(content, name)
+    opened = _compiled(name) if settings.loader == "bcc" else _prebuilt(name)
     opened.set_max_entries("spale_grants", settings.max_grants)
     opened.set_max_entries("spale_sessions", settings.max_sessions)
     opened.set_max_entries("spale_session_counts", settings.max_sessions)
@@ -223,3 +219,19 @@ def open_object(
     opened.set_max_entries("spale_v1_tags", max(1, settings.max_v1_tags))
     opened.set_max_entries("spale_v1_buckets", settings.max_sources if settings.max_v1_tags else 1)
     return opened
+
+
+def _compiled(name: str) -> Loadable:
+    from spale_bpf.compiled import CompiledObject  # noqa: PLC0415 - few compile
+
+    return CompiledObject.open(name)
+
+
+def _prebuilt(name: str) -> Loadable:
+    file = resources.files("spale_bpf") / "objects" / f"{name}.bpf.o"
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError as error:
+        message = f"{file} has not been built; in a source tree: make -C bpf (needs clang)"
+        raise DataplaneError(message) from error
+    return libbpf.Object.open(content, name)

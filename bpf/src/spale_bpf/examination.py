@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 import errno
-import re
-import sys
-from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from spale_bpf import libbpf
 from spale_bpf.sandbox import in_new_namespace
+from spale_core import bindings
 from spale_core.errors import DataplaneError
 from spale_core.interfaces import DataplaneSettings
 from spale_core.model import Finding, FindingState
@@ -34,12 +32,6 @@ SMALL: Final = DataplaneSettings(spa_port=1, rate=0, burst=1, max_grants=1, max_
 """Settings for a program that is loaded to see whether it can be."""
 
 _OLDEST = (4, 18)
-_BCC_PATHS = (
-    "/usr/lib/python3/dist-packages",
-    *(f"/usr/{lib}/python3.{sys.version_info.minor}/site-packages" for lib in ("lib", "lib64")),
-)
-"""Where distributions put the Python bindings of bcc, which no virtual environment sees."""
-_BCC_VERSION = re.compile(r"__version__ = ['\"](.+)['\"]")
 
 
 @frozen
@@ -48,12 +40,13 @@ class Base:
 
     kernel: Callable[[], tuple[int, int]] = libbpf.kernel_version
     library: Callable[[], str] = libbpf.library_version
-    bcc_paths: Sequence[str] = _BCC_PATHS
+    root: Path = Path("/")
 
 
 def examine_base(load: Callable[[DataplaneSettings], BpfDataplane], base: Base) -> list[Finding]:
     """Return what was found of kernel, libbpf and bcc, and whether ``load(settings)`` works."""
-    return [_kernel(base), _library(base), _bcc(base), _program(load)]
+    program = _program(load)
+    return [_kernel(base), _library(base), program, _bcc(load if program.state is OK else None, base)]
 
 
 def can_be_hung(found: Sequence[Finding]) -> bool:
@@ -77,17 +70,24 @@ def _library(base: Base) -> Finding:
         return Finding("libbpf", MISSING, str(error), "apt install libbpf1")
 
 
-def _bcc(base: Base) -> Finding:
-    found = PathFinder.find_spec("bcc", list(base.bcc_paths))
-    if found is None or not found.submodule_search_locations:
-        words = "not installed; only LOADER=bcc needs it, which is not yet possible"
-        return Finding("bcc", OK, words, "apt install python3-bpfcc")
-    folder = Path(found.submodule_search_locations[0])
+def _bcc(load: Callable[[DataplaneSettings], BpfDataplane] | None, base: Base) -> Finding:
+    """Return whether LOADER=bcc works: the program is compiled, and the kernel takes it.
+
+    Where ``load(settings)`` of what was compiled beforehand fails it is None, and nothing is tried.
+    """
+    found = bindings.find(base.root)
+    if found is None:
+        words = f"not installed ({bindings.REMEDY}); only LOADER=bcc needs it"
+        return Finding("bcc", OK, words, bindings.REMEDY)
+    version = f"version {found.version}, in {found.folder}"
+    if load is None:
+        return Finding("bcc", OK, version)
     try:
-        version = _BCC_VERSION.search((folder / "version.py").read_text(encoding="utf-8"))
-    except OSError:
-        version = None
-    return Finding("bcc", OK, f"version {version[1] if version else 'unknown'}, in {folder.parent}")
+        load(evolve(SMALL, loader="bcc")).close()
+    except DataplaneError as error:
+        words, _, _ = str(error).partition("\n")
+        return Finding("bcc", WARNING, f"{version}; LOADER=bcc does not work: {words}", _remedy(error))
+    return Finding("bcc", OK, f"{version}; LOADER=bcc works")
 
 
 def _program(load: Callable[[DataplaneSettings], BpfDataplane]) -> Finding:

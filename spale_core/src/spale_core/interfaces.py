@@ -44,10 +44,9 @@ class DataplaneSettings:
     """What a dataplane must know when it is made; sizes are numbers of map entries.
 
     `rate` is datagrams per second and source (0: no limit), `burst` the bucket's depth; `session_s` is how
-    long an OPEN session may be silent (0: sessions are not tracked). `max_v1_tags` counts tags without a mac
-    (0: a datagram of version 1 is dropped by its length). `pin_dir` is where a dataplane may leave what a
-    later start finds (None: nowhere), `pin_maps` that it shall, also after it was detached. ``say(message)``
-    tells the administrator in a sentence what is not as it should be.
+    long an OPEN session may be silent (0: not tracked). `max_v1_tags` counts tags without a mac (0: version 1
+    is dropped by its length). A later start finds what is left in `pin_dir` (None: nothing), with `pin_maps`
+    also after a detach. `loader` bcc: compile here. ``say(sentence)`` tells the administrator what is wrong.
     """
 
     spa_port: int
@@ -61,6 +60,7 @@ class DataplaneSettings:
     session_s: int = 0
     log_only: bool = False
     xdp_mode: str = "auto"
+    loader: str = "libbpf"
     pin_dir: Path | None = None
     pin_maps: bool = False
     say: Callable[[str], None] = field(default=_say_nothing, eq=False, repr=False)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from spale_bpf.interface import Interface
+    from spale_bpf.loadable import Loadable
     from spale_bpf.takeover import Takeover
     from spale_bpf.watch import Finding
     from spale_core.interfaces import DataplaneSettings
@@ -96,7 +97,7 @@ def make(
         raise
 
 
-def _twins(loaded: libbpf.Object, name: str) -> Twins:
+def _twins(loaded: Loadable, name: str) -> Twins:
     return Twins(loaded.program_fd(name), lambda: loaded.load_twin(name))
 
 

@@ -42,7 +42,7 @@ def test_the_example_is_a_configuration(lab):
 
 
 def _unneeded(definition) -> bool:
-    return definition.not_yet is not None or definition.key in {
+    return definition.key in {
         "IFACE",
         "SERVER_KEY",
         "CLIENTS_DIR",
@@ -80,9 +80,3 @@ def test_every_setting_has_a_key():
     assert {field.name for field in fields(Settings)} - no_keys == with_keys
     of_clients = {field.name for field in fields(ClientSettings)} - {"name", "public_key"}
     assert of_clients == {each.field for each in CLIENT_DEFINITIONS}
-
-
-def test_what_is_not_yet_says_so():
-    """A key with values that are not yet possible says which, in help, example and documents."""
-    for definition in (*DEFINITIONS, *CLIENT_DEFINITIONS):
-        assert (definition.not_yet is not None) == bool(definition.later)

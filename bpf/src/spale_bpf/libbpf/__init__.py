@@ -37,6 +37,7 @@ from spale_bpf.libbpf.elements import (
     map_update,
 )
 from spale_bpf.libbpf.links import links_of
+from spale_bpf.libbpf.loading import INSTRUCTION, map_create, prog_load
 from spale_bpf.libbpf.mapinfo import MapInfo, map_get_fd_by_id, map_info
 from spale_bpf.libbpf.native import LibbpfError, bump_memlock, kernel_version, library_version
 from spale_bpf.libbpf.object import Object
@@ -59,6 +60,7 @@ __all__ = [
     "BPF_ANY",
     "BPF_EXIST",
     "BPF_NOEXIST",
+    "INSTRUCTION",
     "XDP_FLAGS_DRV_MODE",
     "XDP_FLAGS_SKB_MODE",
     "XDP_FLAGS_UPDATE_IF_NOEXIST",
@@ -78,6 +80,7 @@ __all__ = [
     "library_version",
     "links_of",
     "load_xdp_pass",
+    "map_create",
     "map_delete",
     "map_delete_all",
     "map_get_fd_by_id",
@@ -95,6 +98,7 @@ __all__ = [
     "prog_detach",
     "prog_get_fd_by_id",
     "prog_info",
+    "prog_load",
     "prog_query",
     "prog_test_run",
     "tc_attach",

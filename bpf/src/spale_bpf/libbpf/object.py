@@ -5,25 +5,16 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import mmap
 import os
 from ctypes import c_bool, c_char_p, c_size_t, c_uint32, c_void_p
 from typing import TYPE_CHECKING, Self
 
+from spale_bpf.libbpf.loading import INSTRUCTION, VerifierLog, prog_load
 from spale_bpf.libbpf.native import LibbpfError, bump_memlock, call, chatter, library
 from spale_core.errors import DataplaneError
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-_LOG_SIZE = 4 << 20
-"""Bytes for the verifier's log; the pages stay untouched unless a program is refused."""
-
-_LICENSE = b"GPL"
-"""What the objects say, too; the kernel knows this spelling of GPL-2.0-only."""
-
-_LOG_LINES = 40
-"""How many of the last lines of the verifier's log an error quotes: the reason is at the end."""
 
 
 class _OpenOpts(ctypes.Structure):
@@ -49,7 +40,7 @@ class Object:
     Closing gives up the descriptors; what is attached stays attached.
     """
 
-    def __init__(self, handle: int, name: str, log: mmap.mmap) -> None:
+    def __init__(self, handle: int, name: str, log: VerifierLog) -> None:
         """Own the opened object `handle`; use `open`."""
         self._handle: int | None = handle
         self._name = name
@@ -62,12 +53,12 @@ class Object:
 
         Raise LibbpfError if it is not one.
         """
-        log = mmap.mmap(-1, _LOG_SIZE)
+        log = VerifierLog()
         options = _OpenOpts(
             sz=ctypes.sizeof(_OpenOpts),
             object_name=name.encode(),
-            kernel_log_buf=ctypes.addressof(ctypes.c_char.from_buffer(log)),
-            kernel_log_size=_LOG_SIZE,
+            kernel_log_buf=log.address,
+            kernel_log_size=log.size,
         )
         ctypes.set_errno(0)
         handle = library().bpf_object__open_mem(content, len(content), ctypes.byref(options))
@@ -114,7 +105,7 @@ class Object:
         except LibbpfError as error:
             if error.number == errno.EPERM:
                 raise
-            details = "\n".join((*self._verifier_log(), *str(error).splitlines()[1:]))
+            details = "\n".join((*self._log.lines(), *str(error).splitlines()[1:]))
             raise LibbpfError(f"{self._name}: the kernel refuses to load it", error.number, details) from None
 
     def map_fd(self, name: str) -> int:
@@ -141,10 +132,9 @@ class Object:
         """
         program = self._program(name)
         code = library().bpf_program__insns(program)
-        length = library().bpf_program__insn_cnt(program)
+        length = library().bpf_program__insn_cnt(program) * INSTRUCTION
         kind = library().bpf_program__type(program)
-        twin = (kind, name.encode(), _LICENSE, code, length, None)
-        self._twins.append(call(f"{self._name}: second {name}", "bpf_prog_load", *twin))
+        self._twins.append(prog_load(kind, name, ctypes.string_at(code, length)))
         return self._twins[-1]
 
     def close(self) -> None:
@@ -154,11 +144,6 @@ class Object:
         if self._handle is not None:
             library().bpf_object__close(self._handle)
             self._handle = None
-
-    def _verifier_log(self) -> list[str]:
-        end = self._log.find(b"\0")
-        text = self._log[: end if end >= 0 else _LOG_SIZE].decode(errors="replace")
-        return text.splitlines()[-_LOG_LINES:]
 
     def _open_handle(self) -> int:
         if self._handle is None:

@@ -3,34 +3,20 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-from ctypes import c_int, c_size_t, c_uint32
 
-from spale_bpf.libbpf.native import LibbpfError, call
+from spale_bpf.libbpf.loading import prog_load
+from spale_bpf.libbpf.native import LibbpfError
 
 XDP_HAS_FRAGS = 1 << 5
 """BPF_F_XDP_HAS_FRAGS (Linux 5.18): the program copes with frames of several buffers."""
 
 _PROG_TYPE_XDP = 6
-_INSTRUCTION = 8
 _XDP_PASS = bytes.fromhex("b700000002000000 9500000000000000")
 """r0 = 2; exit: the smallest XDP program."""
 
 _COARSE_CLOCK = bytes.fromhex("85000000a0000000")
 """A call of helper 160, bpf_ktime_get_coarse_ns (Linux 5.11)."""
-
-
-class _LoadOpts(ctypes.Structure):
-    """The beginning of `struct bpf_prog_load_opts`, up to what is used here."""
-
-    _fields_ = (
-        ("sz", c_size_t),
-        ("attempts", c_int),
-        ("expected_attach_type", c_int),
-        ("prog_btf_fd", c_uint32),
-        ("prog_flags", c_uint32),
-    )
 
 
 def xdp_frags_supported() -> bool:
@@ -58,6 +44,4 @@ def _loads(code: bytes, flags: int = 0) -> bool:
 
 
 def _load(code: bytes, flags: int = 0) -> int:
-    options = _LoadOpts(sz=ctypes.sizeof(_LoadOpts), prog_flags=flags)
-    program = (_PROG_TYPE_XDP, b"spale_probe", b"GPL", code, len(code) // _INSTRUCTION, ctypes.byref(options))
-    return call("probe", "bpf_prog_load", *program)
+    return prog_load(_PROG_TYPE_XDP, "spale_probe", code, flags)

@@ -69,6 +69,7 @@ def report(settings: Settings) -> dict[str, Any]:
         "interfaces": list(settings.interfaces),
         "waiting": absent_interfaces(settings.interfaces),
         "dataplane": settings.dataplane,
+        "loader": settings.loader,
         "auth": list(settings.auth),
         "store": settings.store,
         "listen": {
@@ -121,9 +122,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield _line("interfaces", ", ".join(found["interfaces"]))
     if found["waiting"]:
         yield _line("waited for", f"{', '.join(found['waiting'])}: there is no such interface yet")
-    yield _line(
-        "dataplane", found["dataplane"] + (" (log only: nothing is dropped)" if found["log_only"] else "")
-    )
+    yield _line("dataplane", _dataplane(found))
     yield _line("knocks", f"UDP port {listen['port']} of {' and '.join(listen['addresses'])}, {_rate(rate)}")
     yield _line("authentication", ", ".join(found["auth"]))
     yield _line("store", found["store"])
@@ -152,6 +151,11 @@ def _client_lines(client: dict[str, Any]) -> Iterator[str]:
 
 def _line(label: str, text: str) -> str:
     return f"{label:<{_LABEL_WIDTH}} {text}"
+
+
+def _dataplane(found: dict[str, Any]) -> str:
+    origin = ", compiled on this host by bcc" if found["loader"] == "bcc" else ""
+    return str(found["dataplane"]) + origin + (" (log only: nothing is dropped)" if found["log_only"] else "")
 
 
 def _rate(rate: dict[str, int]) -> str:

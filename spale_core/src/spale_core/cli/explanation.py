@@ -72,6 +72,7 @@ def settings(facts: Facts) -> DataplaneSettings:
         session_s=kernel["session_s"],
         log_only=kernel["log_only"],
         xdp_mode=kernel["xdp_mode"],
+        loader=kernel["loader"],
     )
 
 

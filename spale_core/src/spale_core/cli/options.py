@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spale_core import config
-from spale_core.config.example import later
 from spale_core.config.keys import DEFINITIONS
 from spale_core.errors import ConfigError
 
@@ -39,7 +38,7 @@ def add_configuration_options(parser: argparse.ArgumentParser) -> None:
 
 def _add(parser: argparse.ArgumentParser, definition: Definition) -> None:
     key = "" if definition.option_only else f" [{definition.key}]"
-    help_text = f"{definition.help}{_default(definition)}{later(definition.later)}{key}".replace("%", "%%")
+    help_text = f"{definition.help}{_default(definition)}{key}".replace("%", "%%")
     if definition.metavar:
         action = "append" if definition.repeatable else "store"
         parser.add_argument(

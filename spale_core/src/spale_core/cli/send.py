@@ -177,7 +177,8 @@ def _doors(wish: Wish, host: str, port: int, rounds: Rounds, patience_s: float) 
 def _relay(connection: socket.socket) -> int:
     from spale_core.sending.relay import Relay  # noqa: PLC0415 - only for --connect
 
-    Relay(connection).run()
+    with connection:
+        Relay(connection).run()
     return 0
 
 

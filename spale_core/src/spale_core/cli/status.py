@@ -51,7 +51,8 @@ def _lines(status: Status, now_unix_ms: int) -> Iterator[tuple[str, str]]:
     processes = f"process {status['pid']}, its listener {status['listener_pid']}"
     yield "spale", f"{word(status['version'])}{name}, up for {span(status['uptime_s'])}; {processes}"
     yield "socket", word(status["socket"])
-    yield "dataplane", word(status["dataplane"])
+    origin = ", compiled on this host by bcc" if status["loader"] == "bcc" else ""
+    yield "dataplane", word(status["dataplane"]) + origin
     for interface in status["interfaces"]:
         yield "interface", _interface(interface)
     if status["log_only"]:

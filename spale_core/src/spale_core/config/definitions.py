@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from spale_core.config.values import Kind
 
 
@@ -19,9 +17,7 @@ class Definition:
 
     `field` names the field of `Settings` (None: nothing reads it yet). `default` is written as in the file
     (None: required, or off), and so is `example`, where the default shows too little. `metavar` is empty for
-    a switch. `not_yet` tells of a valid value whether this version cannot do it, `later` says in words which
-    those are.
-    `repeatable` options are joined by commas. `off` is the spelling that says 0 where there is one.
+    a switch. `repeatable` options are joined by commas. `off` is the spelling that says 0 where there is one.
     `option_only`: neither file nor environment know the key. `restart`: a reload cannot change it.
     """
 
@@ -39,8 +35,6 @@ class Definition:
     option_only: bool = False
     restart: bool = False
     example: str | None = None
-    not_yet: Callable[[Any], bool] | None = None
-    later: str = ""
 
 
 @frozen
@@ -54,5 +48,3 @@ class ClientDefinition:
     example: str
     falls_back: str | None = None
     default: Any = None
-    not_yet: Callable[[Any], bool] | None = None
-    later: str = ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from spale_core.config.keys import DEFINITIONS, by_key, by_option
-from spale_core.config.mistakes import BadValueError, quoted, shown
+from spale_core.config.mistakes import BadValueError, shown
 from spale_core.config.reader import OPTION
 from spale_core.config.values import refuse_control_characters
 
@@ -110,7 +110,7 @@ class Draft:
 
 
 def read_value(definition: Definition | ClientDefinition, entry: Entry, mistakes: Mistakes) -> Any:  # noqa: ANN401 - as above
-    """Return the value of `entry`; None, and a mistake recorded, if it is none or not yet possible."""
+    """Return the value of `entry`; None, and a mistake recorded, if it is none."""
     if entry.text is None:
         return None
     try:
@@ -119,11 +119,4 @@ def read_value(definition: Definition | ClientDefinition, entry: Entry, mistakes
     except BadValueError as error:
         mistakes.add(entry.label, str(error))
         return None
-    if definition.not_yet is not None and definition.not_yet(value):
-        mistakes.not_yet(entry.label, _too_early(definition, entry))
-        return None
     return value
-
-
-def _too_early(definition: Definition | ClientDefinition, entry: Entry) -> str:
-    return f"{quoted(entry.text)} is not yet possible ({definition.later}); leave {entry.name} out"

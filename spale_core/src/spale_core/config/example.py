@@ -40,8 +40,7 @@ def write_example() -> str:
     required = [_entry(each) for each in keys if each.required]
     others = [_entry(each) for each in keys if not each.required]
     clients = "\n".join(
-        f"{_comment(each.help + later(each.later))}#{_CLIENT}_{each.suffix}={each.example}"
-        for each in CLIENT_DEFINITIONS
+        f"{_comment(each.help)}#{_CLIENT}_{each.suffix}={each.example}" for each in CLIENT_DEFINITIONS
     )
     return "\n".join([_HEAD, *required, *others, _CLIENTS_HEAD + clients, ""])
 
@@ -50,7 +49,7 @@ def _entry(definition: Definition) -> str:
     options = f" [{', '.join(spellings(definition))}]" if definition.options else ""
     value = definition.default if definition.example is None else definition.example
     sign = "" if definition.required else "#"
-    words = f"{definition.help}{later(definition.later)}{options}"
+    words = f"{definition.help}{options}"
     return f"{_comment(words)}{sign}{definition.key}={value}\n"
 
 
@@ -59,11 +58,6 @@ def spellings(definition: Definition) -> Iterator[str]:
     yield from definition.options
     if definition.off is not None:
         yield definition.off
-
-
-def later(words: str) -> str:
-    """Return the note about values that are not yet possible."""
-    return f" (not yet: {words})" if words else ""
 
 
 def _comment(words: str) -> str:

@@ -9,6 +9,7 @@ import pwd
 import socket
 from typing import TYPE_CHECKING
 
+from spale_core import bindings
 from spale_core.config.files import refuse_untrusted
 from spale_core.config.mistakes import BadValueError, quoted, shown
 from spale_core.config.settings import own_path
@@ -137,6 +138,12 @@ def judge_user(draft: Draft) -> None:
             "DROP_PRIVS",
             f"{quoted(group)} is no group of this host; `groupadd --system {group}` makes it one",
         )
+
+
+def judge_loader(draft: Draft) -> None:
+    """Record that LOADER asks for a compiler that is not installed."""
+    if draft.value("LOADER") == "bcc" and bindings.find() is None:
+        draft.add("LOADER", bindings.ABSENT)
 
 
 def judge_plugins(draft: Draft, available: Collection[str]) -> str:

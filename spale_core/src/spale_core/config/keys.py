@@ -110,9 +110,9 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition("ON_EXIT", member(OnExit), "what SIGTERM does: keep the ports shut, or detach and open them",
                "keep",
                field="on_exit", options=("--on-exit",), metavar="keep|detach"),
-    Definition("LOADER", _LOADER, "what loads the programs", "libbpf",
-               field="loader", restart=True, options=("--loader",), metavar="libbpf|bcc",
-               not_yet=lambda value: value == "bcc", later="bcc"),
+    Definition("LOADER", _LOADER, "where the programs come from: libbpf loads those that were compiled "
+               "beforehand, bcc compiles them at each start", "libbpf",
+               field="loader", restart=True, options=("--loader",), metavar="libbpf|bcc"),
     Definition("XDP_MODE", _XDP_MODE, "how XDP is attached", "auto",
                field="xdp_mode", restart=True, options=("--xdp-mode",), metavar="auto|native|generic"),
     Definition("WAIT_INTERFACE", FLAG, "1: an interface may be absent at the start, and is guarded as soon as"

@@ -88,6 +88,7 @@ def _judge_host(draft: Draft, rest: list[Entry], look: Look) -> tuple[ClientSett
     host.judge_folders(draft)
     host.judge_socket(draft)
     host.judge_user(draft)
+    host.judge_loader(draft)
     found = find_clients(draft, host.judge_server_keys(draft, look))
     keys = ClientKeys(draft, found)
     keys.take(rest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from spale_core.errors import ConfigError, NotYetError
+from spale_core.errors import ConfigError
 
 _PLAIN = re.compile(r"[\w./:@%+,=~-]+", re.ASCII)
 _LINE = re.compile(r"[^ ]*?:(\d+): ")
@@ -31,7 +31,7 @@ class Mistakes:
 
     def __init__(self) -> None:
         """Begin without any."""
-        self._lines: dict[str, bool] = {}
+        self._lines: dict[str, None] = {}
 
     def __bool__(self) -> bool:
         """Tell whether there are any."""
@@ -39,18 +39,12 @@ class Mistakes:
 
     def add(self, label: str, words: str) -> None:
         """Record a mistake of what `label` names; `words` say what is wrong and what would be right."""
-        self._lines[f"{label}: {words}"] = False
-
-    def not_yet(self, label: str, words: str) -> None:
-        """Record that what `label` names asks for something that this version does not do yet."""
-        self._lines[f"{label}: {words}"] = True
+        self._lines[f"{label}: {words}"] = None
 
     def raise_all(self) -> None:
-        """Raise ConfigError (NotYetError if nothing else is wrong) with a line for each, if there is one."""
-        if not self._lines:
-            return
-        kind = NotYetError if all(self._lines.values()) else ConfigError
-        raise kind("\n".join(sorted(self._lines, key=_line_number)))
+        """Raise ConfigError with a line for each, if there is one."""
+        if self._lines:
+            raise ConfigError("\n".join(sorted(self._lines, key=_line_number)))
 
 
 def _line_number(words: str) -> int:

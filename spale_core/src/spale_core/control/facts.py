@@ -37,6 +37,7 @@ class KernelSettings(TypedDict):
     session_s: int
     log_only: bool
     xdp_mode: str
+    loader: str
 
 
 class KernelGrant(TypedDict):
@@ -159,6 +160,7 @@ def _kernel_settings(settings: Settings) -> KernelSettings:
         session_s=settings.session_s,
         log_only=settings.log_only,
         xdp_mode=settings.xdp_mode,
+        loader=settings.loader,
     )
 
 

@@ -63,6 +63,7 @@ class Status(TypedDict):
     listener_filter: bool | None
     name: str | None
     dataplane: str
+    loader: str
     interfaces: list[Guarded]
     listen_port: int
     log_only: bool

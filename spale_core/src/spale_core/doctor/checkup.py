@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from spale_core import plugins
 from spale_core.config.localports import find_clash
@@ -79,7 +79,7 @@ def check_up(host: Host, available: Sequence[InstalledPlugin], question: Questio
         said = {entry.finding for entry in entries}
         entries += [
             Entry(kind.name, found, kind.name == chosen and (question.named or not found.interface))
-            for found in _examine(kind, question.interfaces)
+            for found in _examine(kind, question)
             if found not in said
         ]
     entries += [Entry(CONFIGURATION, finding, needed=False) for finding in _configuration(question)]
@@ -95,13 +95,20 @@ def _chosen(settings: Settings | None, kinds: Sequence[DataplaneKind]) -> str | 
     return names[0] if names and settings is None else None
 
 
-def _examine(kind: DataplaneKind, interfaces: Sequence[str]) -> Sequence[Finding]:
+def _examine(kind: DataplaneKind, question: Question) -> Sequence[Finding]:
     if kind.examine is None:
         return [Finding("examination", FindingState.OK, "this dataplane does not tell what it needs")]
     try:
-        return kind.examine(interfaces)
+        found = kind.examine(question.interfaces)
     except SpaleError as error:
         return [Finding("examination", FindingState.MISSING, f"failed: {error}")]
+    loader = None if question.settings is None else question.settings.loader
+    return [_demanded(each) if each.subject == loader else each for each in found]
+
+
+def _demanded(found: Finding) -> Finding:
+    """Return the finding of what the configuration has chosen: nothing is left to warn of."""
+    return evolve(found, state=FindingState.MISSING) if found.state is FindingState.WARNING else found
 
 
 def _configuration(question: Question) -> Iterator[Finding]:

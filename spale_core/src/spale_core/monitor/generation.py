@@ -262,6 +262,7 @@ def _dataplane_settings(settings: Settings, log: Log) -> DataplaneSettings:
         session_s=settings.session_s,
         log_only=settings.log_only,
         xdp_mode=settings.xdp_mode,
+        loader=settings.loader,
         pin_dir=settings.own(settings.pin_dir),
         pin_maps=settings.pin_maps,
         say=lambda message: log.emit(Warned(message=message)),

@@ -98,6 +98,7 @@ class Management:
             listener_filter=seccomp.is_on(current.supervisor.pid),
             name=settings.name,
             dataplane=settings.dataplane,
+            loader=settings.loader,
             interfaces=self._interfaces(),
             listen_port=settings.listen_port,
             log_only=settings.log_only,

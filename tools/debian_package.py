@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tomllib
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 
 from source_date import source_date
@@ -76,14 +77,16 @@ def debian_version(version: str, revision: str) -> str:
 def prepare(source: Path, revision: str) -> Path:
     """Copy what is needed of the tree to `source`, with debian/ as dpkg wants it there."""
     shutil.rmtree(source, ignore_errors=True)
+    # Without their times: dpkg takes SOURCE_DATE_EPOCH for what is newer, and leaves what is older as it is.
+    tree = partial(shutil.copytree, copy_function=shutil.copy)
     for name in NEEDED:
         place = source / name
         place.parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, place, ignore=LEFT_OUT)
+            tree(ROOT / name, place, ignore=LEFT_OUT)
         else:
             shutil.copy(ROOT / name, place)
-    shutil.copytree(ROOT / "packaging/debian", source / "debian")
+    tree(ROOT / "packaging/debian", source / "debian")
     project = tomllib.loads((ROOT / "spale_core/pyproject.toml").read_text("utf-8"))["project"]
     control = (source / "debian/control").read_text("utf-8")
     changelog = CHANGELOG.format(

@@ -92,10 +92,14 @@ def _settle(_arguments: Sequence[str]) -> int:
 
 def _end_with_parent() -> None:
     """Have the kernel kill us with the bootloader: who kills that process wants us to end."""
-    bootloader = os.getppid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != bootloader:
+    if os.getppid() != _unpacker(onefile.folder()):
         raise UnavailableError("the process that unpacked spale was killed meanwhile")
+
+
+def _unpacker(folder: str) -> int:
+    """Return which process has unpacked `folder`: PyInstaller calls it _MEI and that number, as %08x."""
+    return int(os.path.basename(folder)[4:12], 16)  # noqa: PTH119 - as above
 
 
 def _interrupt_once(_number: int, _frame: FrameType | None) -> None:

@@ -136,7 +136,7 @@ missing_packages() {
     [ "$PROFILE" = dev ] || return 0
     find_bpftool >/dev/null || bpftool_package
     has_sanitizers || echo libclang-rt-dev
-    [ -e /usr/lib/python3/dist-packages/bcc ] || echo python3-bpfcc
+    [ -e /usr/lib/python3/dist-packages/bcc/__init__.py ] || echo python3-bpfcc
     has_command openssl || echo openssl
     has_command systemd-analyze || echo systemd
     # Man pages and completion are tried in what will read them.

@@ -6,7 +6,8 @@ Run by the Python that the distribution made the bindings for (3.7 or newer), wh
     python3 -I -S compile FOLDER SOURCE OPTION…
 
 FOLDER has the package `bcc`, OPTION is clang's. What bcc and clang have to say goes to standard error. The
-process gives up what it may do but read, before it loads them: it needs no privilege (docs/adr/0140).
+process gives up its privileges before it loads them (docs/adr/0140), so SOURCE and the headers are named from
+the folder that it is started in: the user who it becomes may not enter those above.
 """
 # ruff: noqa: INP001 - a file that another Python runs, not a package
 
@@ -17,20 +18,23 @@ import importlib
 import json
 import os
 import resource
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import ModuleType
 
 CAP_DAC_READ_SEARCH = 2
-"""To read where others may not: a source tree may be in somebody's home."""
+"""To read what its owner keeps from others: what we compile may have been unpacked so."""
 CAPABILITY_VERSION_3 = 0x20080522
-PR_SET_NO_NEW_PRIVS = 38
-CPU_LIMIT_S = 60
-"""Who started us ends us sooner; this is for when that process is gone."""
+PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_NO_NEW_PRIVS = 4, 8, 38
+NOBODY = 65534
+LIMIT_S = 60
+"""Who started us ends us sooner; this is for when that process is gone, or may not."""
 
 
 class Header(ctypes.Structure):
@@ -49,18 +53,60 @@ class Sets(ctypes.Structure):
     )
 
 
-def give_up_privileges() -> None:
-    """Keep the capability to read, if it is there, and write no file. Raise OSError."""
+def give_up_privileges(*needed: Path) -> None:
+    """Become nobody, without capabilities; keep only what it takes to read these folders. Raise OSError.
+
+    Where nobody may not read them, that is the capability to read, or else the user. A root who may not
+    become another stays root, without capabilities; so does whoever is not root stay who he is.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     header, sets = Header(CAPABILITY_VERSION_3, 0), (Sets * 2)()
-    done = [libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), libc.capget(ctypes.byref(header), sets)]
-    kept = sets[0].permitted & 1 << CAP_DAC_READ_SEARCH
-    sets[0], sets[1] = Sets(kept, kept, 0), Sets(0, 0, 0)
-    done.append(libc.capset(ctypes.byref(header), sets))
-    if any(done):
+    files, user = [each for folder in needed for each in (folder, *folder.rglob("*"))], os.geteuid()
+    check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    check(libc.capget(ctypes.byref(header), sets))
+    permitted = sets[0].permitted & 1 << CAP_DAC_READ_SEARCH
+    if user == 0:
+        with suppress(OSError):  # no CAP_SETUID, or a namespace that does not have this user
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, user)
+    sets[0], sets[1] = Sets(0, permitted, 0), Sets(0, 0, 0)
+    check(libc.capset(ctypes.byref(header), sets))
+    # Asked of the kernel, with no capability in force, and as nobody if that was possible.
+    readable = are_readable(files)
+    kept = 0 if readable else permitted
+    if kept:
+        check(libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
+    if readable or kept:
+        user = os.geteuid()
+    os.setresuid(user, user, user)
+    # Other processes of that user must not look into this one, or change what it answers.
+    check(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+    sets[0] = Sets(kept, kept, 0)
+    check(libc.capset(ctypes.byref(header), sets))
+
+
+def check(answer: int) -> None:
+    """Raise OSError if a call of the C library has failed."""
+    if answer:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
-    limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CPU: CPU_LIMIT_S}
+
+
+def are_readable(files: Iterable[Path]) -> bool:
+    """Return whether we may open all these files and folders."""
+    try:
+        for each in files:
+            os.close(os.open(each, os.O_RDONLY))
+    except PermissionError:
+        return False
+    return True
+
+
+def limit_ourselves() -> None:
+    """Write nothing into files, leave no core, and end."""
+    signal.alarm(LIMIT_S)
+    limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CPU: LIMIT_S}
     for limit, most in limits.items():
         with suppress(OSError):  # a service may not be allowed to limit itself
             resource.setrlimit(limit, (most, most))
@@ -84,7 +130,8 @@ def main(folder: str, source: str, *options: str) -> None:
     """Compile `source`. Whatever bcc prints, it does not print into the answer."""
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    give_up_privileges()
+    give_up_privileges(Path(source).parent, Path(folder, "bcc"))
+    limit_ourselves()
     json.dump(compile_source(load_bindings(folder), source, list(options)), answer)
     answer.close()
 

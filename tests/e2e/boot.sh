@@ -23,6 +23,8 @@ fi
 
 umount "$work/cgroup"
 cp -a "$tree/." "$work/upper"
+# Whoever made TREE, everybody enters the root of a machine.
+chmod 755 "$work/upper"
 root=$work/root
 mount -t overlay -o "lowerdir=${SPALE_BASE:-/},upperdir=$work/upper,workdir=$work/index" none "$root"
 mount -t proc none "$root/proc"

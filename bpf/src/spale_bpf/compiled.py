@@ -131,13 +131,18 @@ class CompiledObject:
 
 
 def linked(code: bytes, fds: Mapping[int, int]) -> bytes:
-    """Return instructions with descriptors in place of the maps' numbers, `fds` by number."""
+    """Return instructions with descriptors in place of the maps' numbers, `fds` by number.
+
+    Raise DataplaneError if a number is no map's.
+    """
     made = bytearray(code)
     place = 0
     while place < len(made):
         operation, registers, offset, value = _INSTRUCTION.unpack_from(made, place)
         source = registers >> 4 if sys.byteorder == "little" else registers & 0xF
         if operation == _WIDE and source == _PSEUDO_MAP_FD:
+            if value not in fds:
+                raise DataplaneError(f"bcc cannot compile: the answer names map {value}, which is none")
             _INSTRUCTION.pack_into(made, place, operation, registers, offset, fds[value])
         place += _INSTRUCTION.size * (2 if operation == _WIDE else 1)
     return bytes(made)

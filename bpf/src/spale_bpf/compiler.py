@@ -2,7 +2,8 @@
 """bcc as the compiler, in a process of its own: what it takes of memory is gone with it (docs/adr/0140).
 
 That process runs the distribution's Python, for which the bindings are made, whatever Python runs us, and
-knows nothing of ours. It gets sources that lie beside this module, and prints instructions.
+knows nothing of ours. It gets sources that lie beside this module, and prints instructions; both what it
+prints and how long it takes are bounded.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from spale_bpf import _abi, libbpf
+from spale_bpf.printed import PRINTED_MAX, Printed, run_bounded
 from spale_core import bindings
 from spale_core.errors import DataplaneError
 
@@ -44,7 +46,8 @@ NUMBERS: Final = {name: number for number, name in enumerate(_abi.MAPS, 1)}
 _COARSE = "_coarse"
 _WARNINGS = ("-Wall", "-Wextra", "-Werror")
 _QUOTED_LINES = 20
-"""How many lines of the compiler's an error quotes: the first says what is wrong."""
+_QUOTED = 4096
+"""How many lines and characters of the compiler's an error quotes: the first line says what is wrong."""
 
 
 @frozen
@@ -66,40 +69,41 @@ class Compiler:
         source = self.sources / f"{base}.bpf.c"
         if not (script.is_file() and source.is_file()):
             raise DataplaneError(f"{self.sources} is not complete; in a source tree: make -C bpf")
-        options = [*_WARNINGS, f"-I{self.sources}"]
+        options: list[str | Path] = [*_WARNINGS, "-I.."]
         options += [f"-DSPALE_NUMBER_OF_{each}={number}" for each, number in NUMBERS.items()]
         if base != name:
             options.append("-DSPALE_COARSE")
         # -I and -S: nothing of the environment, of a user's or of a site's packages.
-        command: list[str | Path] = [self.python, "-I", "-S", script, found.folder, source, *options]
-        return _programs(self._run(command), PROGRAMS[base])
+        command: list[str | Path] = [self.python, "-I", "-S", script.name, found.folder, f"../{source.name}"]
+        # From that folder, and by names from there: nobody, who it becomes, may not enter those above.
+        return _programs(self._run(command + options, script.parent), PROGRAMS[base])
 
-    def _run(self, command: list[str | Path]) -> bytes:
-        """Return what the compiler prints. Raise DataplaneError, with what it says, if it fails."""
+    def _run(self, command: list[str | Path], folder: Path) -> bytes:
+        """Return what the compiler prints, run in `folder`.
+
+        Raise DataplaneError, with the beginning of what it says, if it fails.
+        """
         try:
-            done = subprocess.run(
+            done = run_bounded(
                 command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=self.limit_s,
-                check=False,
-                cwd="/",
-                env={"BCC_KERNEL_SOURCE": str(self.sources / "bcc"), "LC_ALL": "C.UTF-8"},
-                # What a terminal sends to us all is not meant for it.
-                start_new_session=True,
+                cwd=folder,
+                env={"BCC_KERNEL_SOURCE": ".", "LC_ALL": "C.UTF-8"},
+                limit_s=self.limit_s,
             )
         except subprocess.TimeoutExpired as error:
             raise DataplaneError(f"bcc has compiled nothing within {self.limit_s:g} s") from error
         except OSError as error:
             raise DataplaneError(f"bcc cannot be run: {self.python}: {error.strerror}") from error
-        if done.returncode:
-            said = done.stderr.decode(errors="replace").splitlines()[:_QUOTED_LINES]
-            raise DataplaneError("\n".join((f"bcc cannot compile: {_ending(done.returncode)}", *said)))
-        return done.stdout
+        if done.status or done.is_cut:
+            said = done.errors.decode(errors="replace")[:_QUOTED].splitlines()[:_QUOTED_LINES]
+            raise DataplaneError("\n".join((f"bcc cannot compile: {_ending(done)}", *said)))
+        return done.output
 
 
-def _ending(status: int) -> str:
-    return f"exit {status}" if status > 0 else f"ended by {signal.Signals(-status).name}"
+def _ending(done: Printed) -> str:
+    if done.is_cut:
+        return f"it prints more than {PRINTED_MAX} bytes"
+    return f"exit {done.status}" if done.status > 0 else f"ended by {signal.Signals(-done.status).name}"
 
 
 def _programs(answer: bytes, wanted: Mapping[str, int]) -> dict[str, bytes]:

@@ -44,7 +44,8 @@ class Bindings:
 def find(root: Path = Path("/")) -> Bindings | None:
     """Return the bindings, None if they are not installed."""
     found = PathFinder.find_spec("bcc", [str(place) for place in _places(root)])
-    if found is None or not found.submodule_search_locations:
+    # Without an origin it is a folder with nothing to run, as one is in which only __pycache__ is left.
+    if found is None or found.origin is None or not found.submodule_search_locations:
         return None
     package = Path(found.submodule_search_locations[0])
     try:

@@ -18,11 +18,12 @@ def test_it_is_said_what_to_install(lab, monkeypatch):
 
 
 def test_it_is_found_where_distributions_put_it(lab, monkeypatch, tmp_path):
-    """Not where a virtual environment has something of that name."""
+    """Not where a virtual environment has something of that name, nor where only its folder was left."""
     package = tmp_path / "bcc"
-    package.mkdir()
-    (package / "__init__.py").touch()
+    (package / "__pycache__").mkdir(parents=True)
     monkeypatch.setattr(bindings, "PLACES", (str(tmp_path).lstrip("/"),))
+    assert bindings.find() is None
+    (package / "__init__.py").touch()
     assert lab.load("LOADER=bcc").loader == "bcc"
     assert bindings.find() == bindings.Bindings(tmp_path, "unknown")
     (package / "version.py").write_text("__version__ = '0.26.0'\n")

@@ -100,6 +100,13 @@ def test_sessions(lab):
     assert (settings.session_s, settings.max_sessions, settings.adopt) == (0, 100, False)
 
 
+@pytest.mark.parametrize("line", ["STORE=memory", "XDP_MODE=native", "XDP_MODE=generic"])
+def test_one_of_several(lab, line):
+    """What is not the default is taken, too."""
+    key, _, value = line.partition("=")
+    assert getattr(lab.load(line), key.lower()) == value
+
+
 def test_no_file_is_needed(lab, monkeypatch):
     """The default path need not exist; a path that was given must."""
     monkeypatch.setattr(loader, "DEFAULT_PATH", lab.folder / "none.conf")

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from spale_core.cli.options import add_configuration_options, load_settings
+from spale_core.cli.words import origin
 from spale_core.config.addresses import EXPIRY
 from spale_core.config.host import absent_interfaces
 from spale_core.config.ports import format_services
@@ -154,8 +155,8 @@ def _line(label: str, text: str) -> str:
 
 
 def _dataplane(found: dict[str, Any]) -> str:
-    origin = ", compiled on this host by bcc" if found["loader"] == "bcc" else ""
-    return str(found["dataplane"]) + origin + (" (log only: nothing is dropped)" if found["log_only"] else "")
+    log_only = " (log only: nothing is dropped)" if found["log_only"] else ""
+    return str(found["dataplane"]) + origin(found["loader"]) + log_only
 
 
 def _rate(rate: dict[str, int]) -> str:

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from spale_core.cli.streams import Streams, UnreadError
-from spale_core.errors import NotYetError, SpaleError, UsageError
+from spale_core.errors import SpaleError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,11 +94,6 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
-
-
-def not_yet(what: str) -> NoReturn:
-    """Refuse what the specification lists and this version does not do."""
-    raise NotYetError(f"not yet: {what}")
 
 
 def guarded(prog: str, command: Callable[[Sequence[str]], int], arguments: Sequence[str] | None) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from spale_core import seccomp
 from spale_core.cli.asking import add_socket_options, ask, show
 from spale_core.cli.tables import ago, ahead, counted, paragraph, span, word
+from spale_core.cli.words import origin
 
 if TYPE_CHECKING:
     import argparse
@@ -51,8 +52,7 @@ def _lines(status: Status, now_unix_ms: int) -> Iterator[tuple[str, str]]:
     processes = f"process {status['pid']}, its listener {status['listener_pid']}"
     yield "spale", f"{word(status['version'])}{name}, up for {span(status['uptime_s'])}; {processes}"
     yield "socket", word(status["socket"])
-    origin = ", compiled on this host by bcc" if status["loader"] == "bcc" else ""
-    yield "dataplane", word(status["dataplane"]) + origin
+    yield "dataplane", word(status["dataplane"]) + origin(status["loader"])
     for interface in status["interfaces"]:
         yield "interface", _interface(interface)
     if status["log_only"]:

@@ -53,6 +53,11 @@ REASONS: Final = {
 """What each packet or datagram did that was not let in."""
 
 
+def origin(loader: str) -> str:
+    """Return what is said beside a dataplane of where its programs come from."""
+    return ", compiled on this host by bcc" if loader == "bcc" else ""
+
+
 def reason_words(value: str) -> str:
     """Return the words for a reason's name, "" for one that this version does not know."""
     try:

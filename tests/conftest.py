@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What all tests share: the marker `kernel`, and how much hypothesis tries."""
+"""What all tests share: the marker `kernel`, how much hypothesis tries, which files there are."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import ctypes
 import functools
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+ROOT = Path(__file__).resolve().parents[1]
 BPF_PROG_TYPE_SCHED_CLS = 3  # linux/bpf.h
 
 # Bounded by the number of examples, not by a clock: a busy machine must not make a promise false.
@@ -65,3 +67,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def require_kernel() -> None:
     """Do what the marker `kernel` does, for a test that finds out late that it needs one."""
     _demand_kernel()
+
+
+@pytest.fixture(scope="session")
+def files() -> tuple[Path, ...]:
+    """Return every file that is, or with `git add` would be, in the repository."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git clone, so nobody can say which files belong to it")
+    # safe.directory: under sudo the clone belongs to somebody else.
+    git = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    listing = [*git, "--cached", "--others", "--exclude-standard"]
+    answer = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True, timeout=30).stdout
+    paths = (ROOT / name for name in sorted(answer.split("\0")) if name)
+    return tuple(path for path in paths if path.is_file())

@@ -22,17 +22,13 @@ from functools import partial
 from pathlib import Path
 
 from source_date import source_date
+from tree import FOLDERS, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / ".nox/deb/bin/python"
 """Of an environment of the system's Python, with the pinned packages: `tools/setup.sh deb` makes it."""
 
 NEEDED = (
-    "bpf",
-    "spale_core",
-    "spale_crypto_hpke",
-    "spale_tc",
-    "spale_xdp",
+    *FOLDERS,
     "systemd",
     "tools",
     "docs/spale.conf.example",

@@ -26,22 +26,21 @@ def install(places: Places, python: str | None) -> None:
     from installing.environment import compile_all, find_python, make_environment  # noqa: PLC0415 - see above
 
     interpreter = find_python(python)
-    home = places.on_disk(places.home)
-    fresh, old = (home.with_name(f"spale.{end}") for end in ("new", "old"))
-    if old.exists() and not home.exists():
-        old.rename(home)  # the last installation was ended between two renames
-    wanted = [*places.links, *places.texts]
-    before = record.read(home, wanted)
+    home, fresh, old = folders(places)
+    record.refuse_strangers(fresh, old)
+    put_back(old, home)
+    before = record.read(home)
     plan = record.planned(places, before)
-    shutil.rmtree(fresh, ignore_errors=True)
+    remove(fresh)
+    fresh.mkdir(parents=True)
+    plan.write(fresh)  # first, so that it is known as ours however far it comes
     make_environment(fresh, interpreter, places)
     compile_all(fresh, places.home, interpreter)
-    plan.write(fresh)
-    shutil.rmtree(old, ignore_errors=True)
+    remove(old)
     if home.exists():
         home.rename(old)
     fresh.rename(home)
-    shutil.rmtree(old, ignore_errors=True)
+    remove(old)
     if before:
         gone = {name: known for name, known in before.files.items() if name not in plan.files}
         record.remove_files(places, gone)
@@ -54,14 +53,39 @@ def install(places: Places, python: str | None) -> None:
 
 def uninstall(places: Places) -> None:
     """Remove what `install` has put there; configuration, keys and state stay."""
-    home = places.on_disk(places.home)
-    found = record.read(home, [*places.links, *places.texts])
+    home, fresh, old = folders(places)
+    put_back(old, home)
+    found = record.read(home)
     if found:
         record.remove_files(places, found.files)
-    for folder in (home, *(home.with_name(f"spale.{end}") for end in ("new", "old"))):
-        shutil.rmtree(folder, ignore_errors=True)
+    for folder in (home, fresh, old):
+        remove(folder)
     if found:
         record.remove_folders(places, found.folders)
+
+
+def folders(places: Places) -> tuple[Path, Path, Path]:
+    """Return where the environment is, where the next one is made, and where the last one waits for that."""
+    home = places.on_disk(places.home)
+    return home, home.with_name(".spale.new"), home.with_name(".spale.old")
+
+
+def put_back(old: Path, home: Path) -> None:
+    """Undo what an installation did that was ended between two renames."""
+    if record.is_ours(old) and (old / record.NAME).exists() and not home.exists():
+        old.rename(home)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder that is ours, by its record till the end; leave another's alone."""
+    if not record.is_ours(folder):
+        return
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != record.NAME:
+            path.unlink()
+    shutil.rmtree(folder)
 
 
 def configure(places: Places) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import dpkg
 from auditwheel.elfutils import elf_file_filter, elf_find_versioned_symbols
 from auditwheel.lddtree import find_lib, ldd, load_ld_paths
 from auditwheel.policy import WheelPolicies
@@ -94,19 +95,14 @@ def needed() -> list[Library]:
 
 
 def _library(name: str, path: Path, wanted: Iterable[str]) -> Library:
-    # Packages of before the /usr merge have their files in /lib, so the folder is not asked for.
-    owner = _dpkg("-S", f"*/{path.name}").partition(": ")[0]
-    version, source = _dpkg("-W", "-f=${Version}\n${source:Package} ${source:Version}", owner).split("\n")
+    owner = dpkg.owner(path)
+    if owner is None:
+        sys.exit(f"libraries: no package has {path}; only packages of Debian and Ubuntu can be copied")
+    asked = ["dpkg-query", "-W", "-f=${Version}\n${source:Package} ${source:Version}", owner]
+    answer = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    version, source = answer.split("\n")
     mine = tuple(each for each in wanted if not C_LIBRARY.match(each))
     return Library(name, path, owner.partition(":")[0], version, source, mine)
-
-
-def _dpkg(*words: str) -> str:
-    command = ["dpkg-query", *words]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        sys.exit(f"libraries: only packages of Debian and Ubuntu can be copied: {error}")
 
 
 def copy_libraries(libraries: list[Library], folder: Path) -> None:

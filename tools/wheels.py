@@ -18,9 +18,8 @@ import libraries
 from auditwheel.wheeltools import InWheelCtx, add_platforms
 from source_date import source_date
 from terms import expression, with_terms
+from tree import FOLDERS, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("bpf", "spale_core", "spale_crypto_hpke", "spale_tc", "spale_xdp")
 PACKAGE = "spale_bpf"
 """Whose wheel gets the libraries."""
 

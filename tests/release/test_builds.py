@@ -30,23 +30,13 @@ def digests(folder):
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory):
+def copy(files, tmp_path_factory):
     """Return the tree in another folder, without git, and nothing in it that is not in the repository."""
     place = tmp_path_factory.mktemp("elsewhere") / "tree"
-    listing = [
-        "git",
-        "-c",
-        "safe.directory=*",
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ]
-    for name in run(*listing, cwd=ROOT).stdout.split("\0"):
-        if name and (ROOT / name).is_file():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, place / name)
+    for path in files:
+        copied = place / path.relative_to(ROOT)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copied)
     return place
 
 

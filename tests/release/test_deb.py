@@ -25,6 +25,19 @@ PROTECTED_PORTS=22
 
 PYTHON = "/usr/lib/spale/bin/python"
 
+IN_A_CHROOT = """\
+mkdir /run/chroot
+mount -t tmpfs none /run/chroot
+for each in bin sbin lib lib64; do cp -a "/$each" /run/chroot/; done
+mkdir -m 1777 /run/chroot/tmp
+for each in etc usr var proc sys dev; do
+    mkdir "/run/chroot/$each"
+    mount --rbind "/$each" "/run/chroot/$each"
+done
+exec chroot /run/chroot "$@"
+"""
+"""Run a command with another root, in which the same is installed."""
+
 
 @pytest.fixture(scope="session")
 def package():
@@ -201,8 +214,31 @@ def test_a_removal_opens_and_says_so(room, package):
     room.install(package)
     for where in ([], elsewhere):
         assert "nothing of ours" in room.run(*where, "spale", "detach")
-    (room.root / "usr/lib/spale/bin/python").unlink()
+    room.run("rm", "-r", "/usr/lib/spale")
     assert "spale: could not look for what is attached:" in room.apt("remove", "spale")
+    assert "deinstall" in room.run("dpkg-query", "--show", "--showformat=${Status}", "spale")
+
+
+@pytest.mark.kernel
+def test_a_removal_in_a_chroot_leaves_the_network(room, package):
+    """For it is the system's around it. And a program that has lost an enforcer says so when it goes."""
+    room.install(package)
+    configure(room)
+    add_interface(room, "door0")
+    room.begin("spale", "run").stop()
+    chroot = ["unshare", "--mount", "sh", "-ec", IN_A_CHROOT, "sh"]
+    told = room.run(*chroot, "apt-get", "--quiet", "--yes", "remove", "spale")
+    assert "this is a chroot" in told
+    assert "open now" not in told
+    assert not (room.root / "usr/lib/spale").exists()
+    room.install(package)
+    (packages,) = (room.root / "usr/lib/spale/lib").glob("python3.*/site-packages")
+    (packages / "spale_tc/__init__.py").write_text("raise ImportError('broken')")
+    told = room.apt("remove", "spale")
+    assert "spale: could not look for all that is attached: spale: left out:" in told
+    assert "tc qdisc del dev NAME clsact" in told
+    room.install(package)
+    assert "from door0" in room.run("spale", "detach")
 
 
 @pytest.mark.kernel

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The repository as data: its files, and the Python among them with what they import."""
+"""The repository as data: the text of its files, and the Python among them with what they import."""
 
 from __future__ import annotations
 
 import ast
-import subprocess
 import tomllib
 from functools import cached_property
 from pathlib import Path
@@ -77,34 +76,10 @@ def _module_name(path: Path) -> str | None:
     return ".".join(parts[2:]).removesuffix(".__init__")
 
 
-def _git_files() -> list[str]:
-    # safe.directory: under sudo the clone belongs to somebody else.
-    listing = [
-        "git",
-        "-c",
-        "safe.directory=*",
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ]
-    result = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True, timeout=30)
-    return [name for name in result.stdout.split("\0") if name]
-
-
 @pytest.fixture(scope="session")
 def root() -> Path:
     """Return the top folder."""
     return ROOT
-
-
-@pytest.fixture(scope="session")
-def files() -> tuple[Path, ...]:
-    """Return every file that is, or with `git add` would be, in the repository."""
-    if not (ROOT / ".git").exists():
-        pytest.skip("not a git clone, so nobody can say which files belong to it")
-    return tuple(path for name in sorted(_git_files()) if (path := ROOT / name).is_file())
 
 
 @pytest.fixture(scope="session")

@@ -106,16 +106,22 @@ def test_a_removal_leaves_the_configuration(tree, tmp_path):
         assert left == {"etc", "etc/spale", "etc/spale/clients", "etc/spale/spale.conf"}
 
 
-def test_what_is_not_ours_is_left_alone(tmp_path):
-    """A folder or a link that is there by another's doing is neither replaced nor removed."""
-    stranger = tmp_path / "opt/spale-test/lib/spale/data"
+@pytest.mark.parametrize("name", ["data", "pyvenv.cfg"])
+def test_what_is_not_ours_is_left_alone(tmp_path, name):
+    """A folder that is there by another's doing, a package's or a venv, is neither replaced nor removed."""
+    stranger = tmp_path / "opt/spale-test/lib/spale" / name
     stranger.parent.mkdir(parents=True)
     stranger.write_text("mine")
+    link = tmp_path / "opt/spale-test/sbin/spale"
+    link.parent.mkdir()
+    link.symlink_to("../lib/spale/bin/spale")
+    before = files(tmp_path)
     for what in ("install", "uninstall"):
         done = make(what, tmp_path)
         assert done.returncode == 1
         assert "is not ours" in done.stderr
-    assert files(tmp_path) == {"opt/spale-test/lib/spale/data"}
+        assert "apt remove spale" in done.stderr
+    assert files(tmp_path) == before
 
 
 def test_a_python_that_does_not_fit(tmp_path):

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
 
+import install
 import pytest
-from installing import record
+from installing import environment, record
 from installing.environment import launcher
 from installing.places import Places
 
@@ -22,9 +24,10 @@ ROOT = Path(__file__).resolve().parents[2]
 def where(tmp_path):
     """Return folders with spaces in their names, and some that others have made there."""
     home = tmp_path / "my own"
-    for folder in ("bin", "share/man", "lib/systemd"):
+    for folder in ("bin", "share/man", "lib/systemd", "lib/spale.old", "lib/spale.new"):
         (home / folder).mkdir(parents=True)
-    (home / "bin/other").write_text("other")
+    for name in ("bin/other", "lib/spale.old/kept", "lib/spale.new/kept"):
+        (home / name).write_text("other")
     return Namespace(
         destdir="", prefix=str(home), sysconfdir=str(home / "etc"), unitdir=str(home / "lib/systemd/system")
     )
@@ -112,6 +115,81 @@ def test_what_has_become_anothers_is_not_removed(where, capsys):
     assert not ours.is_symlink()
     assert theirs.exists()
     assert str(theirs) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [".spale.old", ".spale.new"])
+def test_what_others_keep_beside_it_stays(where, name):
+    """Even under a name that we would use."""
+    mine = Path(where.prefix) / "lib" / name / "data"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    before = everything(where)
+    assert make("uninstall", where).returncode == 0
+    assert everything(where) == before
+    done = make("install", where)
+    assert done.returncode == 1
+    assert f"{mine.parent} is there and is not ours" in done.stderr
+    assert everything(where) == before
+
+
+@pytest.mark.parametrize("name", [".spale.new", ".spale.old"])
+def test_an_installation_that_was_ended_early(where, name):
+    """At whatever moment: the next removal takes away what it has left, and what was installed before."""
+    before = everything(where)
+    link, folder = Path(where.prefix) / "bin/spale-send", Path(where.prefix) / "lib" / name
+    folder.mkdir()
+    assert make("uninstall", where).returncode == 0, "ended before anything was in it"
+    assert everything(where) == before
+    folder.mkdir()
+    (folder / "pyvenv.cfg").touch()
+    if name == ".spale.old":
+        link.symlink_to("../lib/spale/bin/spale-send")
+        record.Record({str(link): record.fingerprint(link)}, []).write(folder)
+    else:
+        record.Record({}, []).write(folder)
+    assert make("uninstall", where).returncode == 0
+    assert everything(where) == before
+
+
+def test_what_a_killed_installation_leaves_is_known_as_ours(where, monkeypatch):
+    """The record is there before all else is; the one before is in place, or comes back."""
+    places = Places(where)
+    home = places.home
+    home.mkdir()
+    record.Record({}, []).write(home)
+
+    def killed(folder, *_):
+        assert record.read(folder) is not None
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(environment, "make_environment", killed)
+    with pytest.raises(KeyboardInterrupt):
+        install.install(places, None)
+    assert record.read(home) is not None
+    home.rename(home.with_name(".spale.old"))
+    with pytest.raises(KeyboardInterrupt):
+        install.install(places, None)
+    assert record.read(home) is not None
+    install.uninstall(places)
+    assert {path.name for path in home.parent.iterdir()} == {"systemd", "spale.old", "spale.new"}
+
+
+def test_a_removal_that_was_ended_early(where, monkeypatch):
+    """The record goes last, so that the next one knows whose the rest is."""
+    home = Places(where).home
+    (home / "lib").mkdir(parents=True)
+    record.Record({}, []).write(home)
+
+    def killed(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            install.uninstall(Places(where))
+    assert (home / record.NAME).exists()
+    install.uninstall(Places(where))
+    assert not home.exists()
 
 
 def test_a_command_that_was_replaced_is_not_ours_to_replace(where):

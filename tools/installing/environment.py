@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hatchling.build
-from installing.places import COMMANDS, ROOT
+from installing.places import COMMANDS
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from tree import FOLDERS, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from installing.places import Places
 
-FOLDERS = ("bpf", "spale_core", "spale_crypto_hpke", "spale_tc", "spale_xdp")
 EXTRAS = ("", "demo", "qr")
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 """What the service cannot see."""

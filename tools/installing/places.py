@@ -9,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tree import ROOT
+
 if TYPE_CHECKING:
     import argparse
 
-ROOT = Path(__file__).resolve().parents[2]
 SHARE = ROOT / "spale_core/share"
 """Manual pages, and completion for shells."""
 

@@ -32,17 +32,32 @@ class Record(NamedTuple):
         (home / NAME).write_text(json.dumps(self._asdict(), indent=1) + "\n", "utf-8")
 
 
-def read(home: Path, wanted: Iterable[Path]) -> Record | None:
-    """Return what the installation in `home` has put elsewhere, None if there is none; exit if it is no such.
+def is_ours(folder: Path) -> bool:
+    """Tell whether an installation is in `folder`, or was begun there: it has a record, or nothing at all."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    return (folder / NAME).is_file() or not any(folder.iterdir())
 
-    Installations of before there was a record had nothing but `wanted`.
+
+def refuse_strangers(*folders: Path) -> None:
+    """Exit if there is something that is not ours where we want to have one of `folders`."""
+    for folder in folders:
+        if (folder.is_symlink() or folder.exists()) and not is_ours(folder):
+            sys.exit(f"install: {folder} is there and is not ours; move it away")
+
+
+def read(home: Path) -> Record | None:
+    """Return what the installation in `home` has put elsewhere, None if there is none.
+
+    Exit if something else is there.
     """
     if not home.exists():
         return None
-    if not (home / "pyvenv.cfg").exists():
-        sys.exit(f"install: {home} is there and is not ours; move it away")
     if not (home / NAME).exists():
-        return Record({str(path): "" for path in wanted}, [])
+        sys.exit(
+            f"install: {home} is there and is not ours; if it is the Debian package's: apt remove spale;"
+            " else move it away"
+        )
     return Record(**json.loads((home / NAME).read_text("utf-8")))
 
 
@@ -82,7 +97,7 @@ def remove_files(places: Places, files: dict[str, str]) -> None:
         path = places.on_disk(Path(name))
         if not (path.is_symlink() or path.exists()):
             continue
-        if known in ("", fingerprint(path)):
+        if known == fingerprint(path):
             path.unlink()
         else:
             sys.stderr.write(f"install: {path} is not as it was installed; it stays\n")
@@ -100,6 +115,6 @@ def _is_strange(path: Path, known: str | None) -> bool:
     """Tell whether something is at `path` that no installation put there; a text of ours may be changed."""
     if not (path.is_symlink() or path.exists()):
         return False
-    if not known:
-        return known is None
+    if known is None:
+        return True
     return path.is_symlink() != known.startswith("-> ") or path.is_dir()

@@ -38,6 +38,7 @@ def build(folder: Path) -> None:
         "PATH": f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}",
         "SOURCE_DATE_EPOCH": date.stdout.decode().strip(),
         "PYTHONHASHSEED": "0",
+        "PYTHONPATH": str(ROOT / "tools"),
         "PYINSTALLER_CONFIG_DIR": str(WORK / "cache"),
     }
     wheels = WORK / "wheels"
@@ -87,21 +88,18 @@ def package_data(package: str) -> list[Entry]:
 
 def copyrights(libraries: Iterable[str]) -> list[Entry]:
     """Return what Debian's packages say about the rights to those of `libraries` that are theirs."""
+    from dpkg import owner  # noqa: PLC0415 - tools/ is where Python looks only for what `run` starts
+
     ours = Path(sys.prefix)
     paths = [path.resolve() for path in map(Path, libraries)]
-    packages = sorted({owner(path) for path in paths if not path.is_relative_to(ours)})
+    owners = {path: owner(path) for path in paths if not path.is_relative_to(ours)}
+    if unknown := sorted(str(path) for path, package in owners.items() if package is None):
+        sys.exit(
+            f"onefile: no package has {', '.join(unknown)}: nobody knows under which terms to pass that on"
+        )
+    packages = sorted({package.partition(":")[0] for package in owners.values() if package})
     files = [(package, Path("/usr/share/doc", package, "copyright")) for package in packages]
     return [(f"licenses/{package}.txt", str(file), "DATA") for package, file in files]
-
-
-def owner(path: Path) -> str:
-    """Return the installed package that the file `path` is of; exit if there is none."""
-    # Packages of before the /usr merge have their files in /lib.
-    asked = ["dpkg-query", "--search", str(path), str(path).removeprefix("/usr")]
-    answer = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
-    if not answer:
-        sys.exit(f"onefile: no package has {path}, so nobody knows under which terms it may be passed on")
-    return answer.partition(":")[0]
 
 
 if __name__ == "__main__":

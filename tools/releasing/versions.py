@@ -7,12 +7,12 @@ import re
 from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
+from tree import FOLDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FOLDERS = ("bpf", "spale_core", "spale_crypto_hpke", "spale_tc", "spale_xdp")
 STATED = re.compile(
     r'(?P<before>^version = "|"(?P<other>spale-[a-z-]+)==)(?P<version>[^"]+)(?=")', re.MULTILINE
 )

@@ -13,6 +13,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import dpkg
 from sbom.buildid import build_id
 from sbom.parts import Part, UnknownOriginError, purl
 
@@ -64,12 +65,12 @@ class Packages:
         return None
 
     def _package(self, path: Path, library: str) -> Part | None:
-        # Packages of before the /usr merge have their files in /lib, so the folder is not asked for at first.
-        found = (line.partition(": ") for line in _dpkg("-S", f"*/{path.name}").splitlines())
-        owners = [owner for owner, _, place in found if Path(place).resolve() == path.resolve()]
-        if not owners:
+        owner = dpkg.owner(path)
+        if owner is None:
             return None
-        package, version, architecture, source = _dpkg("-W", QUERY, owners[0]).split("\n")
+        asked = ["dpkg-query", "-W", QUERY, owner]
+        answer = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+        package, version, architecture, source = answer.split("\n")
         terms = self._terms.get(library) or self._terms.get(source)
         if terms is None:
             raise UnknownOriginError(
@@ -96,11 +97,3 @@ def candidates(name: str) -> Iterator[Path]:
 def stem(name: str) -> str:
     """Return the name of a library without its version, and without what a copy has in its name: libz."""
     return name.partition(".so")[0].partition(".cpython-")[0].partition("-")[0]
-
-
-def _dpkg(*words: str) -> str:
-    command = ["dpkg-query", *words]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return ""

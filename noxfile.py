@@ -2,7 +2,7 @@
 """The checks, by name: `.venv/bin/nox -s NAME` after `make venv`.
 
 All run in .venv, whichever nox runs them, but for those that make or check what is released: each of them
-has an environment of its own in .nox. They and `lock` need the network.
+has an environment of its own in .nox. They, `kernels` and `lock` need the network.
 """
 
 from __future__ import annotations

@@ -44,13 +44,15 @@ def run(*command: str | Path, folder: Path = ROOT) -> list[str]:
 
 
 def installed(version: str) -> list[str]:
-    """Check that the program itself says that it is this version."""
-    told = subprocess.run(
-        [BIN / "spale", "--version"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return (
-        [] if told == f"spale {version}" else [f"spale --version says {told!r}; make venv installs it anew"]
-    )
+    """Check that the programs themselves say that they are this version."""
+    remedies = {BIN / "spale": "make venv installs it anew", DIST / "spale": "nox -s onefile makes it anew"}
+    wrong = []
+    for program, remedy in remedies.items():
+        if program.exists():
+            told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+            if told.stdout.strip() != f"spale {version}":
+                wrong.append(f"{program.relative_to(ROOT)} --version says {told.stdout.strip()!r}; {remedy}")
+    return wrong
 
 
 def described() -> list[str]:

@@ -118,6 +118,7 @@ def test_a_configuration_with_mistakes(host, keyring_conf):
     done = spale(host, "doctor", "-c", str(keyring_conf))
     assert done.returncode == 0
     assert f"configuration: {keyring_conf} has 1 mistake" in " ".join(done.stdout.split())
+    assert done.stdout.endswith(" needs, but for a configuration without mistakes\n")
     assert "mend it: spale check" in done.stdout
 
 

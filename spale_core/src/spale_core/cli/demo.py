@@ -43,7 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Show a port that is silent to everybody and opens to the one who knocked. Takes a few "
         "seconds, needs root, and touches none of this host's interfaces.",
     )
-    parser.add_argument("--dataplane", metavar="NAME", default="tc", help="the enforcer to use (default: tc)")
+    parser.add_argument("--dataplane", metavar="NAME", help="the enforcer to use (default: that of `run`)")
     parser.add_argument(
         "--keep",
         action="store_true",
@@ -98,7 +98,7 @@ def _signals_interrupt() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _play(dataplane: str, *, keep: bool) -> None:
+def _play(dataplane: str | None, *, keep: bool) -> None:
     # Imported late: the other commands must not pay for pyroute2.
     from spale_core.demo.processes import signals_wait  # noqa: PLC0415 - see above
     from spale_core.demo.stage import Stage  # noqa: PLC0415 - see above

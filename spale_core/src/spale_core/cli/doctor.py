@@ -60,7 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         sys.stdout.write(json.dumps(as_json(report, question), indent=2) + "\n")
     else:
-        sys.stdout.write("".join(f"{line}\n" for line in as_text(report)))
+        mistaken = question.settings is None and os.path.lexists(arguments.config or DEFAULT_CONFIG)
+        sys.stdout.write("".join(f"{line}\n" for line in as_text(report, mistaken=mistaken)))
     return 1 if report.missing else 0
 
 
@@ -116,8 +117,11 @@ def _finding(entry: Entry) -> dict[str, Any]:
     }
 
 
-def as_text(report: Report) -> Iterator[str]:
-    """Return the report for people, at most 80 columns wide, but for commands: they are never cut."""
+def as_text(report: Report, *, mistaken: bool) -> Iterator[str]:
+    """Return the report for people, at most 80 columns wide, but for commands: they are never cut.
+
+    `mistaken`: there is a configuration, and it is not valid.
+    """
     area = ""
     for entry in report.entries:
         if entry.area != area:
@@ -127,7 +131,8 @@ def as_text(report: Report) -> Iterator[str]:
     if report.missing:
         yield f"`spale run` cannot work here: {report.missing} missing"
     else:
-        yield "all is there that `spale run` needs"
+        rest = ", but for a configuration without mistakes" if mistaken else ""
+        yield f"all is there that `spale run` needs{rest}"
 
 
 def _lines(entry: Entry) -> Iterator[str]:

@@ -49,11 +49,11 @@ class Narrator:
 
 @frozen
 class Story:
-    """One performance on `stage`, with keys and logs in `folder`."""
+    """One performance on `stage`, with keys and logs in `folder`; `dataplane` None: a daemon chooses."""
 
     stage: Stage
     folder: Path
-    dataplane: str
+    dataplane: str | None
     narrator: Narrator
     outlive: bool = False
     _running: list[Background] = field(factory=list)
@@ -106,7 +106,8 @@ class Story:
         public = ("--server-pub", str(self._server / "server.key.pub"))
         self._keygen("client", "--name", "friend", "--bundle", *public, "--out", str(self._clients))
         shown = ("-i", DOOR, "-S", str(SPA_PORT), "--protect", str(SERVICE), "--idle-sec", str(IDLE_S))
-        more = ("--grace-sec", "0", "--dataplane", self.dataplane, "--config", str(self._empty_config()))
+        enforcer = ("--dataplane", self.dataplane) if self.dataplane else ()
+        more = ("--grace-sec", "0", *enforcer, "--config", str(self._empty_config()))
         state = ("--state-dir", str(self.folder / "state"), "--pin-dir", str(self.folder / "pins"))
         socket = ("--socket", str(self.folder / "spale.sock"))
         keys = ("--server-key", str(self._server / "server.key"), "--clients", str(self._clients))

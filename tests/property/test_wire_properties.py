@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from spale_core.errors import DataError
@@ -145,6 +145,7 @@ PEM = keys.write_public(SERVER.public) + keys.write_private(bytes([8]) * 32)
 
 
 @given(st.lists(st.tuples(st.integers(0, len(PEM) - 1), st.integers(0, 255)), min_size=1, max_size=5))
+@example([(35, ord("/"))])  # a kind of key that nobody knows
 def test_a_damaged_key_file_is_data(changes: list[tuple[int, int]]) -> None:
     """Reading one gives keys or DataError, nothing else."""
     damaged = bytearray(PEM)

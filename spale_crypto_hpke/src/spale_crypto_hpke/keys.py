@@ -164,12 +164,13 @@ def _only(blocks: list[tuple[str, bytes]], label: str) -> bytes:
 def _private(der: bytes) -> KeyPair:
     if der.startswith(_PRIVATE_DER) and len(der) == len(_PRIVATE_DER) + KEY_LENGTH:
         return KeyPair.from_raw(der[-KEY_LENGTH:])
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - see above
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey  # noqa: PLC0415 - see above
     from cryptography.hazmat.primitives.serialization import load_der_private_key  # noqa: PLC0415 - see above
 
     try:
         key = load_der_private_key(der, None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise DataError(
             "the private key is damaged, or written in an unusual form; openssl pkey may rewrite it"
         ) from error
@@ -181,12 +182,13 @@ def _private(der: bytes) -> KeyPair:
 def _public(der: bytes) -> bytes:
     if der.startswith(_PUBLIC_DER) and len(der) == len(_PUBLIC_DER) + KEY_LENGTH:
         return der[-KEY_LENGTH:]
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - see above
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey  # noqa: PLC0415 - see above
     from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415 - see above
 
     try:
         key = load_der_public_key(der)
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise DataError(
             "the public key is damaged, or written in an unusual form; openssl pkey may rewrite it"
         ) from error

@@ -7,15 +7,15 @@ import os
 import struct
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from spale_bpf import _abi, libbpf
 from spale_bpf.compiler import NUMBERS, PROGRAMS, compiled
+from spale_bpf.loadable import Loadable
 from spale_core.errors import DataplaneError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
 _KINDS = {name: kind for programs in PROGRAMS.values() for name, kind in programs.items()}
 _MAPS = {number: name for name, number in NUMBERS.items()}
@@ -28,8 +28,8 @@ _PSEUDO_MAP_FD = 1
 """As its source register: the immediate value is a map's descriptor."""
 
 
-class CompiledObject:
-    """Programs and maps of one source; a context manager that closes it. See `spale_bpf.libbpf.Object`."""
+class CompiledObject(Loadable):
+    """Programs and maps of one source."""
 
     def __init__(self, name: str, programs: Mapping[str, bytes]) -> None:
         """Take the instructions of each program, in which maps are `NUMBERS`."""
@@ -49,19 +49,6 @@ class CompiledObject:
     def name(self) -> str:
         """Return what errors call it."""
         return self._name
-
-    def __enter__(self) -> Self:
-        """Return the object itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close it."""
-        self.close()
 
     def set_max_entries(self, map_name: str, entries: int) -> None:
         """Size a map; only before `load`."""

@@ -21,6 +21,7 @@ class Loadable(Protocol):
 
     def __enter__(self) -> Self:
         """Return the object itself."""
+        return self
 
     def __exit__(
         self,
@@ -29,6 +30,7 @@ class Loadable(Protocol):
         trace: TracebackType | None,
     ) -> None:
         """Close it."""
+        self.close()
 
     def set_max_entries(self, map_name: str, entries: int) -> None:
         """Size a map; only before `load`."""

@@ -164,7 +164,7 @@ def _only(blocks: list[tuple[str, bytes]], label: str) -> bytes:
 def _private(der: bytes) -> KeyPair:
     if der.startswith(_PRIVATE_DER) and len(der) == len(_PRIVATE_DER) + KEY_LENGTH:
         return KeyPair.from_raw(der[-KEY_LENGTH:])
-    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - see above
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - only for unusual keys
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey  # noqa: PLC0415 - see above
     from cryptography.hazmat.primitives.serialization import load_der_private_key  # noqa: PLC0415 - see above
 
@@ -182,7 +182,7 @@ def _private(der: bytes) -> KeyPair:
 def _public(der: bytes) -> bytes:
     if der.startswith(_PUBLIC_DER) and len(der) == len(_PUBLIC_DER) + KEY_LENGTH:
         return der[-KEY_LENGTH:]
-    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - see above
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - only for unusual keys
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey  # noqa: PLC0415 - see above
     from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415 - see above
 

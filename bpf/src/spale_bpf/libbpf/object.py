@@ -7,14 +7,11 @@ import ctypes
 import errno
 import os
 from ctypes import c_bool, c_char_p, c_size_t, c_uint32, c_void_p
-from typing import TYPE_CHECKING, Self
 
 from spale_bpf.libbpf.loading import INSTRUCTION, VerifierLog, prog_load
 from spale_bpf.libbpf.native import LibbpfError, bump_memlock, call, chatter, library
+from spale_bpf.loadable import Loadable
 from spale_core.errors import DataplaneError
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 
 class _OpenOpts(ctypes.Structure):
@@ -34,11 +31,8 @@ class _OpenOpts(ctypes.Structure):
     )
 
 
-class Object:
-    """Programs and maps of one object file; a context manager that closes it.
-
-    Closing gives up the descriptors; what is attached stays attached.
-    """
+class Object(Loadable):
+    """Programs and maps of one object file."""
 
     def __init__(self, handle: int, name: str, log: VerifierLog) -> None:
         """Own the opened object `handle`; use `open`."""
@@ -70,19 +64,6 @@ class Object:
     def name(self) -> str:
         """Return what errors call it."""
         return self._name
-
-    def __enter__(self) -> Self:
-        """Return the object itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close it."""
-        self.close()
 
     def set_max_entries(self, map_name: str, entries: int) -> None:
         """Size a map; only before `load`."""

@@ -99,7 +99,7 @@ def _end_with_parent() -> None:
 
 def _unpacker(folder: str) -> int:
     """Return which process has unpacked `folder`: PyInstaller calls it _MEI and that number, as %08x."""
-    return int(os.path.basename(folder)[4:12], 16)  # noqa: PTH119 - as above
+    return int(os.path.basename(folder)[4:12], 16)  # noqa: PTH119 - no pathlib for a knock
 
 
 def _interrupt_once(_number: int, _frame: FrameType | None) -> None:
@@ -117,7 +117,7 @@ def adopt_watchdog(environment: MutableMapping[str, str]) -> None:
 def _refuse_strangers_folder() -> None:
     """Raise PermissionDeniedError if others may change what was unpacked for root: a TMPDIR of theirs."""
     from spale_core.config.files import trusted_folder  # noqa: PLC0415 - no knock of a user needs it
-    from spale_core.config.mistakes import BadValueError  # noqa: PLC0415 - see above
+    from spale_core.config.mistakes import BadValueError  # noqa: PLC0415 - no knock of a user needs it
 
     try:
         with trusted_folder(onefile.folder()):
